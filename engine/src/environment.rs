@@ -1,0 +1,75 @@
+//! Time and randomness, injected: the engine asks nobody else for them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::attributes::Timestamp;
+
+/// The two clocks. Wall time goes into attributes and ages; monotonic time into delays and leases.
+pub trait Clock: Send + Sync + 'static {
+    /// Wall-clock time.
+    fn now(&self) -> Timestamp;
+    /// Time since an arbitrary start that never goes back.
+    fn monotonic(&self) -> Duration;
+}
+
+/// A source of unpredictable bytes.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills the buffer.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// What the engine gets from outside besides files and objects.
+#[derive(Clone)]
+pub struct Environment {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids and keys.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Environment {
+    /// The operating system's clocks and random numbers.
+    pub fn system() -> Self {
+        Environment {
+            clock: Arc::new(SystemClock { start: Instant::now() }),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+struct SystemClock {
+    start: Instant,
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp {
+            seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: since.subsec_nanos(),
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(clippy::disallowed_methods, clippy::panic, reason = "without random numbers no key may be made")]
+    fn fill(&self, buffer: &mut [u8]) {
+        if let Err(error) = getrandom::fill(buffer) {
+            panic!("the operating system gives no random numbers: {error}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The ids of the engine. Each is a newtype, so that two of them cannot be swapped in a call.
+
+use std::fmt;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(
+    /// An inode number. Numbers are never reused within a file system; 1 is the root directory.
+    InodeId(u64)
+);
+id!(
+    /// Tells apart two uses of one inode number. Numbers are not reused today; handles carry it all the same.
+    Generation(u32)
+);
+id!(
+    /// The content of a file: what extents and pieces belong to. Truncation to zero gives a file a new one.
+    ContentId(u64)
+);
+id!(
+    /// The number of a block within a content: byte offset divided by the block size.
+    BlockIndex(u64)
+);
+id!(
+    /// The position of a record in the journal: 1, 2, 3, … without gaps over the life of a file system.
+    Lsn(u64)
+);
+id!(
+    /// Counts the starts of a file system for writing; durable before anything is written under it.
+    Epoch(u32)
+);
+
+impl InodeId {
+    /// The root directory.
+    pub const ROOT: InodeId = InodeId(1);
+}
+
+/// A segment's random 128-bit id, also the source of its encryption key and of its object name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentId(pub [u8; 16]);
+
+impl fmt::Display for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SegmentId({self})")
+    }
+}
+
+/// A file system's id, printed as EFS does: `fs-` and 17 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileSystemId(u128);
+
+impl FileSystemId {
+    const BITS: u32 = 68;
+
+    /// Makes an id of random bytes.
+    pub fn from_random(random: [u8; 16]) -> Self {
+        FileSystemId(u128::from_be_bytes(random) >> (u128::BITS - Self::BITS))
+    }
+
+    /// Reads the printed form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("fs-")?;
+        let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if digits.len() != 17 || !digits.bytes().all(lower_hex) {
+            return None;
+        }
+        u128::from_str_radix(digits, 16).ok().map(FileSystemId)
+    }
+
+    /// The id as bytes, for binding it into encryption.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for FileSystemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fs-{:017x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_system_id_prints_and_parses_as_efs_does() {
+        let id = FileSystemId::from_random([0xab; 16]);
+        assert_eq!(id.to_string(), "fs-abababababababab a".replace(' ', ""));
+        assert_eq!(FileSystemId::parse(&id.to_string()), Some(id));
+        for wrong in
+            ["", "fs-", "fs-ABABABABABABABABA", "fs-0123", "fs-0123456789abcdef01", "xs-01234567890123456"]
+        {
+            assert_eq!(FileSystemId::parse(wrong), None, "{wrong}");
+        }
+    }
+}

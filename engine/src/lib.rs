@@ -1,0 +1,20 @@
+//! The tidefs storage engine: a POSIX file system on a local Standard tier and cold tiers on object storage.
+//!
+//! It knows no NFS, no policy, no HTTP and no command line.
+
+pub mod attributes;
+pub mod credential;
+pub mod environment;
+pub mod error;
+pub mod file_system;
+pub mod identity;
+pub mod journal;
+pub mod limits;
+
+pub use attributes::*;
+pub use credential::{Access, Credential};
+pub use environment::{Clock, Entropy, Environment};
+pub use error::{Error, ErrorKind, OpenError, Result};
+pub use file_system::*;
+pub use identity::*;
+pub use journal::{Durable, Pending, Ticket};

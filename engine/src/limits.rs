@@ -1,0 +1,17 @@
+//! Every limit of the engine, each with its reason.
+
+/// Bytes in a name: what Linux and EFS allow.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes in the target of a symbolic link: `PATH_MAX` of Linux less its NUL.
+pub const SYMLINK_BYTES_MAX: usize = 4095;
+/// Hard links to one inode, as ext4 has it; fits the `u32` of NFS and the `u16` of old tools.
+pub const LINKS_MAX: u32 = 65_000;
+/// Bytes in a file: 47.9 TiB, the limit of EFS.
+pub const FILE_SIZE_MAX: u64 = 52_673_613_135_872;
+/// Bytes of a block, the unit of sealing and of extents: a random read of 4 KiB opens at most this much.
+pub const BLOCK_BYTES: u64 = 64 * 1024;
+/// Bytes in one read or write: what the Linux client sends at most.
+pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
+
+const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
+const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
