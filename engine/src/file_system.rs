@@ -1,15 +1,84 @@
 //! The facade: a mounted file system and the operations on it.
 use bytes::Bytes;
 
-use crate::attributes::{Attributes, DeviceNumber, FileKind, SetAttributes};
+use std::path::{Path, PathBuf};
+
+use crate::attributes::{Attributes, DeviceNumber, FileKind, SetAttributes, Timestamp};
 use crate::credential::{Access, Credential};
+use crate::environment::Environment;
 use crate::error::Result;
 use crate::identity::{Epoch, FileSystemId, Generation, InodeId};
 use crate::journal::{Pending, Ticket};
+use crate::tiering::{DueCursor, DuePage, FileFacts, Status, Tier, Transitioned};
 
 /// A file system that is open for reading and writing. Cheap to clone.
 #[derive(Clone)]
 pub struct FileSystem {}
+
+/// How a file system is opened.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The file with the key-encryption key (`KeyFile::create` makes one; mode 0600).
+    pub key_file: PathBuf,
+    /// Where the cold tiers live.
+    pub cold: ColdStoreConfig,
+    /// Time and randomness.
+    pub environment: Environment,
+    /// Memory and disk budgets.
+    pub budgets: Budgets,
+}
+
+/// Where the cold tiers live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColdStoreConfig {
+    /// A local directory, through the same code as a bucket.
+    Directory(PathBuf),
+    /// An S3-compatible bucket; credentials from the usual `AWS_*` variables.
+    Bucket {
+        /// Bucket name.
+        name: String,
+        /// Key prefix without slashes at its ends; may be empty.
+        prefix: String,
+        /// Such as `http://127.0.0.1:9000`; `None` for AWS.
+        endpoint: Option<String>,
+        /// Region; `us-east-1` if not given.
+        region: Option<String>,
+    },
+}
+
+/// Memory and disk budgets, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budgets {
+    /// Journal files on the disk.
+    pub journal_bytes: u64,
+    /// Recent metadata changes in memory.
+    pub overlay_bytes: u64,
+    /// sled's cache.
+    pub index_cache_bytes: u64,
+    /// UNSTABLE data in memory.
+    pub write_buffer_bytes: u64,
+    /// Opened blocks in memory.
+    pub block_cache_bytes: u64,
+    /// Size at which a Standard segment is closed.
+    pub segment_bytes: u64,
+    /// Size at which a cold object is closed.
+    pub object_bytes: u64,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Budgets {
+            journal_bytes: 256 * MIB,
+            overlay_bytes: 64 * MIB,
+            index_cache_bytes: 128 * MIB,
+            write_buffer_bytes: 256 * MIB,
+            block_cache_bytes: 256 * MIB,
+            segment_bytes: 128 * MIB,
+            object_bytes: 32 * MIB,
+        }
+    }
+}
 
 /// How far a write must have got when it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -307,6 +376,44 @@ impl FileSystem {
     }
     /// COMMIT of the whole file: the ticket is durable when all data written before this call is.
     pub async fn commit(&self, inode: InodeId) -> Result<Ticket> {
+        todo!()
+    }
+    /// The inode at an absolute path; symbolic links are not followed.
+    pub fn resolve_path(&self, path: &[u8]) -> Result<Attributes> {
+        todo!()
+    }
+    /// What a policy decides on. Only regular files have facts: else [`crate::Error::WrongType`].
+    pub fn facts(&self, inode: InodeId) -> Result<FileFacts> {
+        todo!()
+    }
+    /// Up to `limit` files with data in Standard that were last accessed at or before the time, oldest first, after the cursor.
+    /// Costs what is due, not what exists.
+    pub fn due(&self, before: Timestamp, after: &DueCursor, limit: usize) -> Result<DuePage> {
+        todo!()
+    }
+    /// Moves the content of files to a tier, packing many small files into one object. What is changed meanwhile stays. On
+    /// success all of it is durable; an error leaves every file readable where it is.
+    pub async fn transition(&self, files: &[InodeId], to: Tier) -> Result<Transitioned> {
+        todo!()
+    }
+    /// Takes up to `limit` files whose cold data was read since the last call (bounded; some may be forgotten).
+    pub fn take_cold_reads(&self, limit: usize) -> Vec<InodeId> {
+        todo!()
+    }
+    /// How things stand.
+    pub fn status(&self) -> Result<Status> {
+        todo!()
+    }
+    /// Makes a file system below the data directory. The first server start does it.
+    pub fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
+        todo!()
+    }
+    /// The ids of the file systems below a data directory.
+    pub fn list(data: &Path) -> Result<Vec<FileSystemId>> {
+        todo!()
+    }
+    /// Opens a file system below the data directory, recovering it if it was not shut down. Must run inside a tokio runtime.
+    pub async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<FileSystem> {
         todo!()
     }
     /// A small durable record of the layers above, by key.

@@ -4,12 +4,15 @@
 
 pub mod attributes;
 pub mod credential;
+pub mod disk;
 pub mod environment;
 pub mod error;
 pub mod file_system;
 pub mod identity;
 pub mod journal;
+mod keys;
 pub mod limits;
+pub mod tiering;
 
 pub use attributes::*;
 pub use credential::{Access, Credential};
@@ -18,3 +21,4 @@ pub use error::{Error, ErrorKind, OpenError, Result};
 pub use file_system::*;
 pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
+pub use tiering::*;

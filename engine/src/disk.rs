@@ -1,0 +1,89 @@
+//! The seam to local storage: every file that the engine writes itself goes through [`Disk`], so that a simulated
+//! disk can stand in for the real one. (sled writes beside it; its directory is never trusted after a crash.)
+//!
+//! # Crash consistency
+//! A file's bytes are durable after [`DiskFile::sync_data`] (or when written to a [`OpenHow::DirectDurable`] file); its
+//! name is durable only after [`Disk::sync_directory`] of its directory. A failed sync is final: the caller must not retry it.
+
+mod real;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use real::RealDisk;
+
+/// A directory tree on stable storage.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens a file.
+    fn open(&self, path: &Path, how: OpenHow) -> io::Result<Arc<dyn DiskFile>>;
+    /// Replaces `to` by `from` atomically.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; a missing one is not an error, so that a deletion can be repeated.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The names in a directory, in no order.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+    /// Makes a directory (mode 0700) unless it is there; parents too.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Bytes that may still be written to the file system that holds the path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync + 'static {
+    /// Reads up to the buffer's length; fewer bytes only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all bytes.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes data and length durable.
+    fn sync_data(&self) -> io::Result<()>;
+    /// The length in bytes.
+    fn length(&self) -> io::Result<u64>;
+    /// Cuts or extends with zeros.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenHow {
+    /// For reading; must exist.
+    Read,
+    /// For reading and writing; must not exist. Mode 0600.
+    CreateNew,
+    /// For writing past the page cache; must exist. Each write is durable when it returns; buffers, offsets and lengths must be
+    /// multiples of [`DIRECT_ALIGNMENT`]. Where the file system has no direct I/O it is O_DSYNC alone.
+    DirectDurable,
+}
+
+/// The alignment that direct I/O needs everywhere.
+pub const DIRECT_ALIGNMENT: usize = 4096;
+
+/// A zeroed buffer that starts at a multiple of [`DIRECT_ALIGNMENT`].
+#[derive(Debug)]
+pub struct AlignedBuffer {
+    storage: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl AlignedBuffer {
+    /// A buffer of that many bytes, rounded up to the alignment.
+    pub fn zeroed(length: usize) -> Self {
+        let length = length.next_multiple_of(DIRECT_ALIGNMENT);
+        let storage = vec![0; length + DIRECT_ALIGNMENT];
+        let start = storage.as_ptr().align_offset(DIRECT_ALIGNMENT);
+        AlignedBuffer { storage, start, length }
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        self.storage.get(self.start..self.start + self.length).unwrap_or_default()
+    }
+
+    /// The bytes, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.storage.get_mut(self.start..self.start + self.length).unwrap_or_default()
+    }
+}

@@ -1,0 +1,136 @@
+//! AES-256-GCM behind one small door.
+
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::environment::Entropy;
+use crate::error::{Error, Result};
+
+/// How much longer sealed bytes are than plain ones: the authentication tag.
+pub(crate) const SEAL_BYTES: usize = 16;
+
+/// The file system's data key. All other keys are derived from it.
+#[derive(Clone)]
+pub(crate) struct DataKey(Zeroizing<[u8; 32]>);
+
+impl DataKey {
+    /// A new random key.
+    pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
+        let mut key = Zeroizing::new([0; 32]);
+        entropy.fill(key.as_mut_slice());
+        DataKey(key)
+    }
+
+    /// The key of these bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        DataKey(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, to be wrapped.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A secret for one purpose and context; a context is the random id of the thing that the secret is for.
+    pub(crate) fn derive_secret(&self, purpose: &str, context: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        let expanded = Hkdf::<Sha256>::new(Some(context), self.0.as_slice())
+            .expand_multi_info(&[b"tidefs/1/", purpose.as_bytes()], secret.as_mut_slice());
+        debug_assert!(expanded.is_ok(), "32 bytes are within HKDF's limit");
+        secret
+    }
+
+    /// A sealing key for one purpose and context.
+    pub(crate) fn derive(&self, purpose: &str, context: &[u8]) -> SealingKey {
+        SealingKey(Aes256Gcm::new((&*self.derive_secret(purpose, context)).into()))
+    }
+}
+
+/// Seals and opens under one key. The caller never uses one counter twice.
+#[derive(Clone)]
+pub(crate) struct SealingKey(Aes256Gcm);
+
+impl SealingKey {
+    /// Seals the buffer in place and appends the tag.
+    pub(crate) fn seal(&self, counter: u64, bound: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
+        let tag = self.seal_detached(counter, bound, buffer)?;
+        buffer.extend_from_slice(&tag);
+        Ok(())
+    }
+
+    /// Seals the bytes in place and returns the tag.
+    pub(crate) fn seal_detached(
+        &self,
+        counter: u64,
+        bound: &[u8],
+        bytes: &mut [u8],
+    ) -> Result<[u8; SEAL_BYTES]> {
+        let sealed = self.0.encrypt_inout_detached(&nonce(counter), bound, InOutBuf::from(bytes));
+        sealed.map(Into::into).map_err(|_| Error::Invalid { what: "too long to seal" })
+    }
+
+    /// Opens a buffer that [`SealingKey::seal`] made, in place, and cuts the tag off.
+    pub(crate) fn open(&self, counter: u64, bound: &[u8], buffer: &mut Vec<u8>) -> Result<(), NotAuthentic> {
+        let length = buffer.len().checked_sub(SEAL_BYTES).ok_or(NotAuthentic)?;
+        let (bytes, tag) = buffer.split_at_mut_checked(length).ok_or(NotAuthentic)?;
+        let tag = Tag::try_from(&*tag).map_err(|_| NotAuthentic)?;
+        self.0
+            .decrypt_inout_detached(&nonce(counter), bound, InOutBuf::from(bytes), &tag)
+            .map_err(|_| NotAuthentic)?;
+        buffer.truncate(length);
+        Ok(())
+    }
+}
+
+/// The bytes were not sealed under this key, counter and binding, or have changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed bytes do not authenticate")]
+pub(crate) struct NotAuthentic;
+
+fn nonce(counter: u64) -> Nonce<aes_gcm::aead::consts::U12> {
+    let mut bytes = [0; 12];
+    if let Some(low) = bytes.last_chunk_mut::<8>() {
+        *low = counter.to_be_bytes();
+    }
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_only_under_the_same_key_counter_and_binding() {
+        let data_key = DataKey::from_bytes([7; 32]);
+        let key = data_key.derive("test", b"context");
+        let mut sealed = b"content".to_vec();
+        key.seal(1, b"bound", &mut sealed).unwrap();
+        assert_eq!(sealed.len(), 7 + SEAL_BYTES);
+
+        let open = |key: &SealingKey, counter, bound: &[u8]| {
+            let mut buffer = sealed.clone();
+            key.open(counter, bound, &mut buffer).map(|()| buffer)
+        };
+        assert_eq!(open(&key, 1, b"bound").unwrap(), b"content");
+        assert_eq!(open(&key, 2, b"bound"), Err(NotAuthentic));
+        assert_eq!(open(&key, 1, b"other"), Err(NotAuthentic));
+        assert_eq!(open(&data_key.derive("test", b"elsewhere"), 1, b"bound"), Err(NotAuthentic));
+        assert_eq!(open(&data_key.derive("other", b"context"), 1, b"bound"), Err(NotAuthentic));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let key = DataKey::from_bytes([7; 32]).derive("test", b"");
+        let mut sealed = b"x".to_vec();
+        key.seal(0, b"", &mut sealed).unwrap();
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key.open(0, b"", &mut flipped), Err(NotAuthentic));
+        }
+    }
+}
