@@ -15,3 +15,11 @@ pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
 
 const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
 const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
+/// Blocks that one record of a truncation may release: 8 GiB, some 3 MiB of journal. Longer cuts take several records.
+pub(crate) const TRUNCATE_BLOCKS_MAX: u64 = 131_072;
+/// Bytes up to which a flush goes into the journal as pieces: one sync instead of two, at the price of writing twice.
+pub(crate) const PIECE_FLUSH_BYTES_MAX: u64 = 128 * 1024;
+/// Bytes of pieces in one record.
+pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
+/// Extents that one record changes at most, except in a truncation: some 64 KiB of journal.
+pub(crate) const RECORD_EXTENTS_MAX: usize = 512;
