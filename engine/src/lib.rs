@@ -3,7 +3,9 @@
 //! It knows no NFS, no policy, no HTTP and no command line.
 
 pub mod attributes;
+mod codec;
 pub mod credential;
+mod data;
 pub mod disk;
 pub mod environment;
 pub mod error;
@@ -13,6 +15,7 @@ pub mod journal;
 mod keys;
 pub mod limits;
 pub mod tiering;
+mod tiers;
 
 pub use attributes::*;
 pub use credential::{Access, Credential};
