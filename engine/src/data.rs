@@ -11,4 +11,4 @@ pub(crate) mod standard;
 
 pub(crate) use block::{BlockAddress, BlockIdentity, Codec, PlainBlock};
 pub(crate) use cache::BlockCache;
-pub(crate) use standard::StandardTier;
+pub(crate) use standard::{StandardTier, blocking};

@@ -3,9 +3,16 @@
 //! It knows no NFS, no policy, no HTTP and no command line.
 
 pub mod attributes;
+mod buffer;
 mod codec;
-pub mod credential;
 mod data;
+mod metadata;
+mod ops;
+mod records;
+mod tiers;
+mod upkeep;
+mod volume;
+pub mod credential;
 pub mod disk;
 pub mod environment;
 pub mod error;
@@ -15,7 +22,6 @@ pub mod journal;
 mod keys;
 pub mod limits;
 pub mod tiering;
-mod tiers;
 
 pub use attributes::*;
 pub use credential::{Access, Credential};

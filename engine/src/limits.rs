@@ -23,3 +23,5 @@ pub(crate) const PIECE_FLUSH_BYTES_MAX: u64 = 128 * 1024;
 pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
 /// Extents that one record changes at most, except in a truncation: some 64 KiB of journal.
 pub(crate) const RECORD_EXTENTS_MAX: usize = 512;
+/// Blocks in one append to a segment: 32 MiB held in memory until they are synced.
+pub(crate) const APPEND_BLOCKS_MAX: usize = 512;

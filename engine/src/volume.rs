@@ -20,7 +20,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::file_system::Budgets;
 use crate::identity::{Epoch, FileSystemId, InodeId};
-use crate::keys::DataKey;
+use crate::keys::{DataKey, DirectoryLock};
 use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
 use crate::records::Inode;
@@ -64,6 +64,8 @@ pub(crate) struct Volume {
     pub(crate) upkeep: Notify,
     /// Set when the file system is being closed.
     pub(crate) closing: AtomicBool,
+    /// Keeps other processes away.
+    pub(crate) _lock: DirectoryLock,
 }
 
 impl Volume {

@@ -12,7 +12,7 @@ use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
-use crate::limits::{BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX};
+use crate::limits::{APPEND_BLOCKS_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX};
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, Volume};
@@ -72,7 +72,7 @@ impl Volume {
         });
         let blocks: Vec<_> = blocks.collect();
         let _writing = self.data_writes.read().await;
-        let addresses = if blocks.is_empty() { Vec::new() } else { self.standard.append(blocks).await? };
+        let addresses = self.append_standard(blocks).await?;
         let mut steps = steps(&plan, &addresses);
         let last = steps.pop().unwrap_or_default();
         for step in steps {
@@ -113,6 +113,16 @@ impl Volume {
         }
         change.update_inode(inode, &old, new);
         Ok(Some(change.commit()))
+    }
+
+    /// Appends blocks to Standard, in requests of bounded size. The caller holds `data_writes`.
+    pub(crate) async fn append_standard(&self, mut blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
+        let mut addresses = Vec::with_capacity(blocks.len());
+        while !blocks.is_empty() {
+            let rest = blocks.split_off(blocks.len().min(APPEND_BLOCKS_MAX));
+            addresses.extend(self.standard.append(std::mem::replace(&mut blocks, rest)).await?);
+        }
+        Ok(addresses)
     }
 
     /// Makes room in the buffer, by flushing, before more data is taken in.

@@ -75,41 +75,22 @@ impl Volume {
         Ok(Blocks { blocks: bases, cold })
     }
 
-    /// Opens the blocks of extents: from the cache, the disk, or with as few requests as possible from the object store.
+    /// Opens the blocks of extents: from the cache, or with as few reads and requests as possible from where they are.
     pub(crate) async fn open_extents(
         &self,
         content: ContentId,
         extents: &[(BlockIndex, Extent)],
     ) -> Result<BTreeMap<BlockIndex, Bytes>> {
         let mut opened = BTreeMap::new();
-        let mut cold: Vec<(BlockAddress, BlockIdentity)> = Vec::new();
-        for (block, extent) in extents {
-            let identity = BlockIdentity { content, block: *block };
-            match extent.tier {
-                Tier::Standard => {
-                    let read = || self.standard.read(&extent.address, identity);
-                    let bytes = self.cache.get_or_load(&extent.address, read).await?;
-                    opened.insert(*block, bytes);
-                }
-                Tier::InfrequentAccess => match self.cache.get(&extent.address) {
+        for tier in [Tier::Standard, Tier::InfrequentAccess] {
+            let mut missing: Vec<(BlockAddress, BlockIdentity)> = Vec::new();
+            for (block, extent) in extents.iter().filter(|(_, extent)| extent.tier == tier) {
+                match self.cache.get(&extent.address) {
                     Some(bytes) => drop(opened.insert(*block, bytes)),
-                    None => cold.push((extent.address, identity)),
-                },
-            }
-        }
-        match cold.as_slice() {
-            [] => {}
-            // Concurrent readers of one block share one request.
-            [(address, identity)] => {
-                let read = || self.cold.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
-            }
-            several => {
-                for ((address, identity), bytes) in several.iter().zip(self.cold.read_many(several).await?) {
-                    self.cache.insert(address, bytes.clone());
-                    opened.insert(identity.block, bytes);
+                    None => missing.push((extent.address, BlockIdentity { content, block: *block })),
                 }
             }
+            self.load(tier, &missing, &mut opened).await?;
         }
         for (block, extent) in extents {
             if let Some(bytes) = opened.get_mut(block) {
@@ -117,6 +98,37 @@ impl Volume {
             }
         }
         Ok(opened)
+    }
+
+    async fn load(
+        &self,
+        tier: Tier,
+        missing: &[(BlockAddress, BlockIdentity)],
+        opened: &mut BTreeMap<BlockIndex, Bytes>,
+    ) -> Result<()> {
+        match (missing, tier) {
+            ([], _) => {}
+            // Concurrent readers of one block share one read of the disk, or one request.
+            ([(address, identity)], Tier::Standard) => {
+                let read = self.standard.read(address, *identity);
+                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
+            }
+            ([(address, identity)], Tier::InfrequentAccess) => {
+                let read = self.cold.read(address, *identity);
+                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
+            }
+            (several, tier) => {
+                let blocks = match tier {
+                    Tier::Standard => self.standard.read_many(several).await?,
+                    Tier::InfrequentAccess => self.cold.read_many(several).await?,
+                };
+                for ((address, identity), bytes) in several.iter().zip(blocks) {
+                    self.cache.insert(*address, bytes.clone());
+                    opened.insert(identity.block, bytes);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -111,7 +111,7 @@ impl Volume {
         match to {
             Tier::Standard => {
                 let _writing = self.data_writes.read().await;
-                let addresses = self.standard.append(blocks).await?;
+                let addresses = self.append_standard(blocks).await?;
                 self.swing(moves, &addresses, to).await
             }
             Tier::InfrequentAccess => {

@@ -66,7 +66,7 @@ impl Volume {
         match tier {
             Tier::Standard => {
                 let _writing = self.data_writes.read().await;
-                let addresses = self.standard.append(blocks).await?;
+                let addresses = self.append_standard(blocks).await?;
                 self.swing_same(live, &addresses)
             }
             Tier::InfrequentAccess => {
