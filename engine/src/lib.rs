@@ -9,10 +9,12 @@ pub mod disk;
 pub mod environment;
 pub mod error;
 pub mod file_system;
+mod home;
 pub mod identity;
 pub mod journal;
 mod keys;
 pub mod limits;
+mod metadata;
 pub mod tiering;
 
 pub use attributes::*;
