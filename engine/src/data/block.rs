@@ -123,7 +123,9 @@ impl BlockAddress {
 
     /// Appends the [`BlockAddress::ENCODED_BYTES`] bytes of the address.
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
-        debug_assert!(self.offset <= OFFSET_MAX && self.codec.check(self.plain_bytes, self.sealed_bytes).is_ok());
+        debug_assert!(
+            self.offset <= OFFSET_MAX && self.codec.check(self.plain_bytes, self.sealed_bytes).is_ok()
+        );
         buffer.extend_from_slice(&self.segment.0);
         buffer.extend(self.offset.to_be_bytes().iter().skip(3));
         buffer.extend_from_slice(&self.frame.to_be_bytes());

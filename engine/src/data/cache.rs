@@ -48,11 +48,9 @@ impl BlockCache {
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
-            Err(_) => Cache::with_weighter(
-                usize::try_from(blocks).unwrap_or(usize::MAX),
-                budget_bytes,
-                BlockWeight,
-            ),
+            Err(_) => {
+                Cache::with_weighter(usize::try_from(blocks).unwrap_or(usize::MAX), budget_bytes, BlockWeight)
+            }
         };
         BlockCache { cache }
     }

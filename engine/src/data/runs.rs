@@ -30,7 +30,8 @@ pub(crate) struct Run {
 
 /// Cuts the wanted blocks into as few runs as the limits allow.
 pub(crate) fn runs(wanted: &[Wanted], limits: RunLimits) -> Vec<Run> {
-    let mut sorted: Vec<_> = wanted.iter().enumerate().map(|(position, (address, _))| (address, position)).collect();
+    let mut sorted: Vec<_> =
+        wanted.iter().enumerate().map(|(position, (address, _))| (address, position)).collect();
     sorted.sort_by_key(|(address, _)| (address.segment, address.offset));
     let mut runs: Vec<Run> = Vec::new();
     for (address, position) in sorted {

@@ -12,6 +12,8 @@
 //! because what the system still holds of the file is unknown then. [`StandardTier::remove`] can be repeated.
 
 mod files;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;
@@ -165,7 +167,9 @@ impl StandardTier {
 }
 
 /// Runs work that blocks or computes for long, away from the threads that serve requests.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Error::Halted { reason: "a worker thread failed".into() })?
 }

@@ -118,12 +118,8 @@ impl SegmentOpener {
             .ok_or_else(damaged)?;
         let mut reader = Reader::new(fields);
         let magic: [u8; 4] = reader.array()?;
-        let header = BatchHeader {
-            offset,
-            counter: reader.u32()?,
-            frames: reader.u32()?,
-            body_bytes: reader.u64()?,
-        };
+        let header =
+            BatchHeader { offset, counter: reader.u32()?, frames: reader.u32()?, body_bytes: reader.u64()? };
         let mut bound = self.bound(SealKind::Batch, offset);
         bound.bytes(fields);
         self.key
@@ -147,7 +143,11 @@ impl SegmentOpener {
             .map_err(|malformed| self.damaged(format!("the directory at {offset}: {malformed}")))
     }
 
-    fn decode_directory(&self, header: &BatchHeader, directory: &[u8]) -> Result<Vec<DirectoryEntry>, Malformed> {
+    fn decode_directory(
+        &self,
+        header: &BatchHeader,
+        directory: &[u8],
+    ) -> Result<Vec<DirectoryEntry>, Malformed> {
         let mut reader = Reader::new(directory);
         let mut entries = Vec::with_capacity(directory.len() / ENTRY_BYTES);
         let mut offset = header.frames_offset();

@@ -64,7 +64,9 @@ impl SegmentOpener {
             return Err(self.damaged("this is no segment"));
         }
         if version != VERSION {
-            return Err(self.damaged(format!("format version {version} is unknown, {VERSION} is the newest known")));
+            return Err(
+                self.damaged(format!("format version {version} is unknown, {VERSION} is the newest known"))
+            );
         }
         let mut bound = self.bound(SealKind::Header, 0);
         bound.bytes(fields);

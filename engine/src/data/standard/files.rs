@@ -96,7 +96,8 @@ impl SegmentFiles {
             let segment = self.segment(run.segment)?;
             let bytes = self.read_range(&segment, run.range.start, length_of(run))?;
             for &member in &run.members {
-                let (Some((address, identity)), Some(block)) = (wanted.get(member), blocks.get_mut(member)) else {
+                let (Some((address, identity)), Some(block)) = (wanted.get(member), blocks.get_mut(member))
+                else {
                     continue;
                 };
                 *block = segment.opener.open_frame(address, *identity, slice_of(run, &bytes, address))?;
@@ -180,7 +181,10 @@ impl SegmentFiles {
     fn read_range(&self, segment: &OpenSegment, offset: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         let path = || self.path(segment.opener.segment());
-        let read = segment.file.read_at(&mut bytes, offset).map_err(|error| Error::io("cannot read", path())(error))?;
+        let read = segment
+            .file
+            .read_at(&mut bytes, offset)
+            .map_err(|error| Error::io("cannot read", path())(error))?;
         bytes.truncate(read);
         Ok(bytes)
     }

@@ -146,7 +146,9 @@ impl Writer {
             let segment = active.sealer.segment();
             let cut = match active.durable_bytes {
                 0 => self.files.remove(segment),
-                durable => active.file.set_length(durable).map_err(Error::io("cannot cut", self.files.path(segment))),
+                durable => {
+                    active.file.set_length(durable).map_err(Error::io("cannot cut", self.files.path(segment)))
+                }
             };
             if let Err(error) = cut {
                 tracing::warn!(%segment, %error, "an unfinished batch stays until its segment is collected");
