@@ -1,11 +1,11 @@
 //! What an open file system does by itself: folding pieces, releasing what nobody refers to, writing back old data.
 
-mod write_back;
 mod collector;
 mod fold;
 mod reclaim;
 mod segments;
 mod uploads;
+mod write_back;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};

@@ -91,7 +91,8 @@ fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Pa
     let store = Store::open(home, Arc::clone(&disk), environment.clone(), &data_key, id, budgets)?;
     let segments = home.join("segments");
     let segment_bytes = options.budgets.segment_bytes;
-    let standard = StandardTier::open(&segments, Arc::clone(&disk), environment, &data_key, id, segment_bytes)?;
+    let standard =
+        StandardTier::open(&segments, Arc::clone(&disk), environment, &data_key, id, segment_bytes)?;
     Ok(Parts { lock, disk, data_key, store, standard })
 }
 
