@@ -18,7 +18,7 @@ use crate::data::{BlockCache, StandardTier};
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
-use crate::keys::{DataKey, DirectoryLock, KeyFile, KeyProvider, superblock};
+use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
 use crate::metadata::{Store, StoreBudgets};
 use crate::ops::access_log::AccessLog;
 use crate::tiers::ColdTier;
@@ -36,10 +36,8 @@ pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
     let mut random = [0; 16];
     entropy.fill(&mut random);
     let id = FileSystemId::from_random(random);
-    let data_key = DataKey::generate(entropy);
     let unfinished = data.join(format!("{id}{UNFINISHED}"));
-    disk.create_directory(&unfinished).map_err(Error::io("cannot make", &unfinished))?;
-    superblock::create(&unfinished, disk.as_ref(), &options.environment, &keys, &data_key, id)?;
+    let data_key = Superblock::create(&unfinished, disk.as_ref(), &options.environment, &keys, id)?;
     Store::create(&unfinished, &disk, &options.environment, &data_key, id, store_budgets(&options.budgets))?;
     disk.sync_directory(&unfinished).map_err(Error::io("cannot sync", &unfinished))?;
     let finished = data.join(id.to_string());
@@ -84,7 +82,7 @@ struct Parts {
 fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let keys = KeyFile::open(&options.key_file)?;
-    let data_key = superblock::open(home, disk.as_ref(), &keys as &dyn KeyProvider, id)?;
+    let (_, data_key) = Superblock::open(home, disk.as_ref(), &keys, id)?;
     let lock = DirectoryLock::take(home)?;
     let environment = options.environment.clone();
     let budgets = store_budgets(&options.budgets);
