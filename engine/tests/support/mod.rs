@@ -1,4 +1,5 @@
 //! A file system in a temporary directory.
+#![expect(dead_code, reason = "each test file uses its own part")]
 
 use std::path::{Path, PathBuf};
 
