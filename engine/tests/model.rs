@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use support::*;
 
 const ROOT: InodeId = InodeId::ROOT;
-const NAMES: u8 = 6;
+const NAMES: u8 = 3;
 const SIZE_MAX: u32 = 300_000;
 
 #[derive(Debug, Clone)]
@@ -227,13 +227,16 @@ fn check_totals(fs: &FileSystem, model: &Model) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
-    fn the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 10..60)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let home = Home::with(budgets());
             let mut fs = home.open().await;
             fs.release_orphans().await.unwrap();
             let mut model = Model::default();
+            for name in 0..NAMES {
+                fs = apply(fs, &home, &mut model, &Step::Create(name)).await;
+            }
             for step in &steps {
                 fs = apply(fs, &home, &mut model, step).await;
                 if matches!(step, Step::Stop | Step::Crash) {
