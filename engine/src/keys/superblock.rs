@@ -16,7 +16,7 @@
 //! # Crash consistency
 //! It is the last thing that is written when a file system is made: a directory without it is none. It is replaced as a whole.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -108,15 +108,15 @@ impl Superblock {
     }
 }
 
-fn decode(path: &PathBuf, bytes: &[u8]) -> Result<Decoded, OpenError> {
-    let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
+fn decode(path: &Path, bytes: &[u8]) -> Result<Decoded, OpenError> {
+    let damaged = |what: &str| OpenError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let mut reader = Reader::new(bytes);
     if reader.array().ok() != Some(*MAGIC) {
         return Err(damaged("not a superblock"));
     }
     let found = reader.u32().map_err(|malformed| damaged(malformed.0))?;
     if found != VERSION {
-        return Err(OpenError::UnknownVersion { path: path.clone(), found, known: VERSION });
+        return Err(OpenError::UnknownVersion { path: path.to_owned(), found, known: VERSION });
     }
     decode_fields(reader, bytes).map_err(|malformed| damaged(malformed.0))
 }
@@ -142,6 +142,8 @@ fn decode_fields(mut reader: Reader<'_>, bytes: &[u8]) -> Result<Decoded, Malfor
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::disk::RealDisk;
     use crate::keys::KeyFile;
