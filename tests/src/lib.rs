@@ -13,10 +13,11 @@ pub mod prerequisites;
 pub mod process;
 pub mod server;
 pub mod store_without_conditions;
+pub mod tmpfs;
 pub mod tree;
 
 pub use deadline::poll_until;
 pub use guest::{Guest, RunningGuest};
 pub use minio::Minio;
 pub use outcome::Outcome;
-pub use server::{Cold, Server, ServerSettings};
+pub use server::{Attempt, Cold, Server, ServerSettings};

@@ -4,12 +4,14 @@
 //! `AUTH_SYS` as root and knows only the operations that the workloads need, and so it runs against any server.
 
 mod compound;
+mod names;
 mod pipeline;
 mod report;
 mod session;
 mod workload;
 mod xdr;
 
+pub use names::{NameStatuses, statuses_of_names};
 pub use pipeline::Budget;
 pub use report::Summary;
 pub use workload::{Plan, Workload, run};

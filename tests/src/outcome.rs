@@ -33,9 +33,10 @@ impl Outcome {
         Ok(self)
     }
 
-    /// Checks a refusal: this exit status, and on standard error one to three sentences with all of these words in
-    /// any letter case, and neither a panic nor a backtrace.
+    /// Checks a refusal: this exit status, and a message on standard error that is short, has all of these words in
+    /// any letter case, and is neither a panic nor a backtrace.
     pub fn refused(&self, code: i32, words: &[&str]) -> Result<()> {
+        const MESSAGE_BYTES_MAX: usize = 2000;
         let complaint = self.complaint();
         let lower = complaint.to_lowercase();
         if self.code != Some(code) {
@@ -43,6 +44,9 @@ impl Outcome {
         }
         if let Some(missing) = words.iter().find(|word| !lower.contains(&word.to_lowercase())) {
             bail!("the message should speak of {missing:?}: {self}");
+        }
+        if complaint.len() > MESSAGE_BYTES_MAX {
+            bail!("a message should be one or two sentences: {self}");
         }
         if lower.contains("panicked") || lower.contains("backtrace") {
             bail!("a bad input must not end in a panic: {self}");

@@ -92,18 +92,35 @@ impl ServerSettings {
         })
     }
 
-    /// Starts `tidefs serve`, which is expected to refuse, and gives what it said. If it serves, that is an error.
-    pub fn refusal(&self) -> Result<Outcome> {
+    /// Starts `tidefs serve`, and waits until it serves or has ended.
+    pub fn attempt(&self) -> Result<Attempt> {
         let logs = tempfile::tempdir()?;
         let mut process = self.spawn(logs.path())?;
-        poll_until("a refusal of tidefs serve", READY_LIMIT, || {
-            if is_ready(&process) {
-                bail!("tidefs serves, though it should have refused");
-            }
-            process.ended()
+        let ended = poll_until("tidefs serve serves or ends", READY_LIMIT, || {
+            Ok(if is_ready(&process) { Some(None) } else { process.ended()?.map(Some) })
         })?;
-        process.wait(Duration::ZERO)
+        match ended {
+            Some(_) => Ok(Attempt::Refused(process.wait(Duration::ZERO)?)),
+            None => Ok(Attempt::Served),
+        }
     }
+
+    /// Starts `tidefs serve`, which must refuse.
+    pub fn refusal(&self) -> Result<Outcome> {
+        match self.attempt()? {
+            Attempt::Refused(outcome) => Ok(outcome),
+            Attempt::Served => bail!("tidefs serves, though it should have refused"),
+        }
+    }
+}
+
+/// What became of a start.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It served, and was ended then.
+    Served,
+    /// It ended by itself.
+    Refused(Outcome),
 }
 
 /// A running server; dropping it ends it and removes its data.

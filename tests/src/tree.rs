@@ -111,3 +111,14 @@ pub fn disk_usage_bytes(directory: &Path) -> Result<u64> {
     }
     Ok(bytes)
 }
+
+/// Path, size and SHA-256 of each regular file below a directory, which may be missing: to see that nothing changed.
+pub fn snapshot(directory: &Path) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for file in files_below(directory)? {
+        let content = fs::read(&file)?;
+        lines.push(format!("{} {} {}", file.display(), content.len(), hex::encode(Sha256::digest(&content))));
+    }
+    lines.sort();
+    Ok(lines)
+}

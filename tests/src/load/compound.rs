@@ -16,6 +16,7 @@ const OP_OPEN: u32 = 18;
 const OP_PUTFH: u32 = 22;
 const OP_PUTROOTFH: u32 = 24;
 const OP_READ: u32 = 25;
+const OP_REMOVE: u32 = 28;
 const OP_WRITE: u32 = 38;
 const OP_EXCHANGE_ID: u32 = 42;
 const OP_CREATE_SESSION: u32 = 43;
@@ -90,6 +91,12 @@ impl Compound {
         self
     }
 
+    pub(super) fn remove(&mut self, name: &[u8]) -> &mut Compound {
+        self.operation(OP_REMOVE).opaque(name);
+        self
+    }
+
+    /// CREATE of a directory, which becomes the current one.
     pub(super) fn make_directory(&mut self, name: &[u8]) -> &mut Compound {
         mode_0700(self.operation(OP_CREATE).word(NF4DIR).opaque(name));
         self
