@@ -52,7 +52,7 @@ impl ServerSettings {
     pub fn within(directory: &Path, cold: Cold<'_>) -> Result<ServerSettings> {
         let mut settings = ServerSettings {
             data: directory.join("data"),
-            key: directory.join("keys/tidefs.key"),
+            key: directory.join("tidefs.key"),
             port: free_port()?,
             arguments: Vec::new(),
             environment: Vec::new(),

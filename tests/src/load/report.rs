@@ -12,7 +12,7 @@ pub(super) struct Measurement {
     /// Wall time of the whole.
     pub(super) elapsed: Duration,
     /// Bytes of file data in each operation.
-    pub(super) bytes_per_operation: u64,
+    pub(super) bytes_per_operation: u32,
 }
 
 /// The figures of a run.
@@ -46,8 +46,7 @@ impl Measurement {
             operations: u64::try_from(operations).unwrap_or(u64::MAX),
             seconds,
             operations_per_second: rate,
-            mebibytes_per_second: rate * Duration::from_micros(self.bytes_per_operation).as_secs_f64() * 1e6
-                / f64::from(1 << 20),
+            mebibytes_per_second: rate * f64::from(self.bytes_per_operation) / f64::from(1 << 20),
             p50_us: self.percentile(50),
             p99_us: self.percentile(99),
         }

@@ -89,7 +89,7 @@ pub fn run(workload: Workload, plan: &Plan) -> Result<Summary> {
         joined.collect::<Result<Vec<Measurement>>>()
     })?;
     let mut whole =
-        Measurement { bytes_per_operation: u64::try_from(workload.unit())?, ..Measurement::default() };
+        Measurement { bytes_per_operation: u32::try_from(workload.unit())?, ..Measurement::default() };
     for mut part in results {
         whole.latencies.append(&mut part.latencies);
         whole.elapsed = whole.elapsed.max(part.elapsed);
