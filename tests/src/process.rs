@@ -14,6 +14,13 @@ use crate::outcome::Outcome;
 /// How much of a log is shown when the process goes away.
 const LOG_SHOWN_BYTES: usize = 16 * 1024;
 
+/// Whether a log is printed when its process goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Shown,
+    Kept,
+}
+
 /// A running child; dropping it ends it and prints its log.
 ///
 /// The kernel ends it too when the thread that started it dies, so that not even an aborted test run leaves it
@@ -25,6 +32,7 @@ pub struct Process {
     stdout: PathBuf,
     stderr: PathBuf,
     ending: Signal,
+    log: Log,
 }
 
 impl Process {
@@ -46,7 +54,13 @@ impl Process {
             .stderr(File::create(&stderr)?)
             .spawn()
             .with_context(|| format!("cannot start {name} (setpriv of util-linux, {})", program.display()))?;
-        Ok(Process { name: name.to_owned(), child, stdout, stderr, ending })
+        Ok(Process { name: name.to_owned(), child, stdout, stderr, ending, log: Log::Shown })
+    }
+
+    /// Does not print its log: for a command whose output is its answer.
+    pub fn without_log(mut self) -> Process {
+        self.log = Log::Kept;
+        self
     }
 
     /// Its process id.
@@ -106,7 +120,9 @@ impl Drop for Process {
                 let _ = self.child.wait();
             }
         }
-        self.show_log();
+        if self.log == Log::Shown {
+            self.show_log();
+        }
     }
 }
 

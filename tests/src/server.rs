@@ -251,7 +251,8 @@ pub fn run(arguments: &[OsString], environment: &[(&str, &str)]) -> Result<Outco
     let mut process =
         Process::start("tidefs-command", logs.path(), Signal::KILL, &tidefs_binary()?, |command| {
             clean(command).args(arguments).envs(environment.iter().copied())
-        })?;
+        })?
+        .without_log();
     process.wait(COMMAND_LIMIT)
 }
 
