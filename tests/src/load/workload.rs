@@ -143,7 +143,7 @@ fn prepare(workload: Workload, plan: &Plan, number: u32) -> Result<(Session, Tar
         directory,
         file,
         state,
-        units: if unit == 0 { 1 } else { plan.file_size_bytes / unit },
+        units: plan.file_size_bytes.checked_div(unit).unwrap_or(1),
         data: noise(LARGE, u64::from(number)),
     };
     if matches!(workload, Workload::Write4k | Workload::Read4k | Workload::Read1m) {
