@@ -2,7 +2,7 @@
 //!
 //! Every change is a *step*. At the step that a test names the power fails: a write of that step gets some of its 512-byte sectors to the
 //! disk, and everything after fails. [`SimulatedDisk::after_power_failure`] is the disk as the next start finds it: synced bytes and
-//! synced names are there; of unsynced bytes any sectors may be, and of unsynced names a prefix of their changes.
+//! synced names are there; of what was not synced any sectors and any changes of names may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -51,7 +51,7 @@ struct Inode {
 #[derive(Clone)]
 enum NameChange {
     Create(PathBuf, usize),
-    Rename(PathBuf, PathBuf),
+    Rename(PathBuf, PathBuf, usize),
     Remove(PathBuf),
 }
 
@@ -80,10 +80,10 @@ impl SimulatedDisk {
     /// The disk as the next start finds it.
     pub(crate) fn after_power_failure(&self) -> SimulatedDisk {
         let mut state = self.0.lock().clone();
-        let kept = state.below(state.unsynced_names.len() + 1);
-        let changes = std::mem::take(&mut state.unsynced_names);
-        for change in changes.into_iter().take(kept) {
-            change.apply(&mut state.durable_names);
+        for change in std::mem::take(&mut state.unsynced_names) {
+            if state.below(2) == 0 {
+                change.apply(&mut state.durable_names);
+            }
         }
         for number in 0..state.inodes.len() {
             let dirty: Vec<usize> = std::mem::take(&mut state.inodes[number].dirty).into_iter().collect();
@@ -122,10 +122,10 @@ impl NameChange {
             NameChange::Create(path, inode) => {
                 names.insert(path, inode);
             }
-            NameChange::Rename(from, to) => {
-                if let Some(inode) = names.remove(&from) {
-                    names.insert(to, inode);
-                }
+            NameChange::Rename(from, to, inode) => {
+                // The name may have been made without a sync, and may be known under the new name only.
+                names.remove(&from);
+                names.insert(to, inode);
             }
             NameChange::Remove(path) => {
                 names.remove(&path);
@@ -136,7 +136,7 @@ impl NameChange {
     fn directory(&self) -> Option<&Path> {
         match self {
             NameChange::Create(path, _) | NameChange::Remove(path) => path.parent(),
-            NameChange::Rename(from, to) => {
+            NameChange::Rename(from, to, _) => {
                 assert_eq!(from.parent(), to.parent(), "files are renamed within their directory");
                 to.parent()
             }
@@ -231,10 +231,8 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        if !state.names.contains_key(from) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        state.change_name(NameChange::Rename(from.to_owned(), to.to_owned()))
+        let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        state.change_name(NameChange::Rename(from.to_owned(), to.to_owned(), inode))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
