@@ -31,4 +31,5 @@ pub use error::{Error, ErrorKind, OpenError, Result};
 pub use file_system::*;
 pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
+pub use keys::KeyFile;
 pub use tiering::*;

@@ -28,7 +28,7 @@ use crate::tiers::ColdTier;
 use crate::upkeep::Uploads;
 
 pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
-pub(crate) use locks::{InodeGuard, InodeLocks};
+pub(crate) use locks::{HeldLocks, InodeLocks};
 pub(crate) use look::{Look, PieceRow, extent_row, piece_row};
 pub(crate) use names::{COLLISIONS_MAX, NameHasher};
 pub(crate) use pins::Pins;
@@ -61,7 +61,9 @@ pub(crate) struct Volume {
     /// When segments were last released, in monotonic time.
     pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
     /// Wakes the upkeep task: something waits to be folded or released.
-    pub(crate) upkeep: Notify,
+    pub(crate) upkeep: Arc<Notify>,
+    /// The upkeep task.
+    pub(crate) upkeep_task: parking_lot::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Set when the file system is being closed.
     pub(crate) closing: AtomicBool,
     /// Keeps other processes away.
@@ -85,7 +87,9 @@ impl Volume {
         let record = look::inode(self.store.as_ref(), self.epoch, inode)?;
         if self.buffer.holds(inode) {
             let change = self.begin()?;
-            return Ok(change.inode(inode)?.attributes(inode, self.buffer.view(inode).map_or(0, |view| view.bytes)));
+            return Ok(change
+                .inode(inode)?
+                .attributes(inode, self.buffer.view(inode).map_or(0, |view| view.bytes)));
         }
         Ok(record.attributes(inode, 0))
     }
@@ -103,7 +107,8 @@ impl Volume {
 
 /// The inode of a record.
 pub(crate) fn decode_inode(epoch: Epoch, inode: InodeId, bytes: &Bytes) -> Result<Inode> {
-    let mut record = Inode::decode(bytes).map_err(|error| Error::corrupt(format!("inode {inode}: {error}")))?;
+    let mut record =
+        Inode::decode(bytes).map_err(|error| Error::corrupt(format!("inode {inode}: {error}")))?;
     if record.epoch != epoch {
         record.change = record.change.max(record.change_ceiling);
     }

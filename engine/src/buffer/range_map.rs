@@ -59,7 +59,9 @@ impl RangeMap {
         for offset in hit {
             let Some(data) = self.ranges.remove(&offset) else { continue };
             self.bytes -= data.len() as u64;
-            for (offset, part) in [clip(offset, &data, 0, from), clip(offset, &data, end, u64::MAX)].into_iter().flatten() {
+            for (offset, part) in
+                [clip(offset, &data, 0, from), clip(offset, &data, end, u64::MAX)].into_iter().flatten()
+            {
                 self.bytes += part.len() as u64;
                 self.ranges.insert(offset, part);
             }

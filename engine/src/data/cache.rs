@@ -69,14 +69,66 @@ impl BlockCache {
     /// error and the next one waiting tries.
     pub(crate) async fn get_or_load(
         &self,
-        address: &BlockAddress,
+        address: BlockAddress,
         load: impl Future<Output = Result<Bytes>>,
     ) -> Result<Bytes> {
-        self.cache.get_or_insert_async(address, load).await
+        self.cache.get_or_insert_async(&address, load).await
     }
 
     /// Memory taken now.
     pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::data::block::Codec;
+    use crate::error::Error;
+    use crate::identity::SegmentId;
+
+    fn address(offset: u64) -> BlockAddress {
+        let (segment, codec) = (SegmentId([1; 16]), Codec::Plain);
+        BlockAddress { segment, offset, sealed_bytes: 65_552, frame: 3, plain_bytes: 65_536, codec }
+    }
+
+    #[tokio::test]
+    async fn concurrent_misses_share_one_load() {
+        let cache = BlockCache::new(1 << 20);
+        let loads = AtomicU32::new(0);
+        let load = || async {
+            loads.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok(Bytes::from_static(b"block"))
+        };
+        let all = futures::future::join_all((0..20).map(|_| cache.get_or_load(address(0), load()))).await;
+        assert!(all.into_iter().all(|block| block.unwrap() == "block"));
+        assert_eq!(loads.load(Ordering::Relaxed), 1);
+        assert_eq!(cache.get(&address(0)).unwrap(), "block");
+        assert!(cache.get(&address(1)).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_failed_load_is_not_kept() {
+        let cache = BlockCache::new(1 << 20);
+        let failing = cache.get_or_load(address(0), async { Err(Error::corrupt("test")) });
+        let working = cache.get_or_load(address(0), async { Ok(Bytes::from_static(b"block")) });
+        let (failed, worked) = tokio::join!(failing, working);
+        assert!(failed.is_err());
+        assert_eq!(worked.unwrap(), "block");
+    }
+
+    #[test]
+    fn the_budget_is_kept() {
+        const BUDGET: u64 = 8 << 20;
+        let cache = BlockCache::new(BUDGET);
+        for offset in 0..1000 {
+            cache.insert(address(offset), Bytes::from(vec![0; 65_536]));
+        }
+        assert!(cache.bytes() <= BUDGET);
+        assert!(cache.bytes() > BUDGET / 2, "{} bytes", cache.bytes());
     }
 }

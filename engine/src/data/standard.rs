@@ -145,8 +145,9 @@ impl StandardTier {
         .await
     }
 
-    /// Every block that was ever synced into the segment. What a crash left unfinished at its end is left out; damage
-    /// before that is [`Error::Corrupt`].
+    /// Every block that was ever synced into the segment, and perhaps some at its end that a crash left unfinished: nobody
+    /// points to those. Damage before the last batch is [`Error::Corrupt`]; a last batch whose description is damaged looks
+    /// like an unfinished one and is left out, so the caller compares with the live bytes that it knows of.
     pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
         let files = Arc::clone(&self.files);
         blocking(move || files.directory(segment)).await

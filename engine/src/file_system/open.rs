@@ -18,9 +18,11 @@ use crate::data::{BlockCache, StandardTier};
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
-use crate::keys::{DataKey, DirectoryLock, KeyFile, KeyProvider, superblock};
+use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
 use crate::metadata::{Store, StoreBudgets};
 use crate::ops::access_log::AccessLog;
+use crate::records::SegmentRecord;
+use crate::tiering::Tier;
 use crate::tiers::ColdTier;
 use crate::upkeep::{self, Uploads};
 use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Volume};
@@ -36,10 +38,8 @@ pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
     let mut random = [0; 16];
     entropy.fill(&mut random);
     let id = FileSystemId::from_random(random);
-    let data_key = DataKey::generate(entropy);
     let unfinished = data.join(format!("{id}{UNFINISHED}"));
-    disk.create_directory(&unfinished).map_err(Error::io("cannot make", &unfinished))?;
-    superblock::create(&unfinished, disk.as_ref(), &options.environment, &keys, &data_key, id)?;
+    let data_key = Superblock::create(&unfinished, disk.as_ref(), &options.environment, &keys, id)?;
     Store::create(&unfinished, &disk, &options.environment, &data_key, id, store_budgets(&options.budgets))?;
     disk.sync_directory(&unfinished).map_err(Error::io("cannot sync", &unfinished))?;
     let finished = data.join(id.to_string());
@@ -68,7 +68,7 @@ pub(super) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) ->
     cold.probe().await?;
     let volume = Arc::new(assemble(home, id, options, parts, cold));
     volume.start().await?;
-    drop(upkeep::start(&volume));
+    upkeep::start(&volume);
     Ok(volume)
 }
 
@@ -84,14 +84,15 @@ struct Parts {
 fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let keys = KeyFile::open(&options.key_file)?;
-    let data_key = superblock::open(home, disk.as_ref(), &keys as &dyn KeyProvider, id)?;
+    let (_, data_key) = Superblock::open(home, disk.as_ref(), &keys, id)?;
     let lock = DirectoryLock::take(home)?;
     let environment = options.environment.clone();
     let budgets = store_budgets(&options.budgets);
     let store = Store::open(home, Arc::clone(&disk), environment.clone(), &data_key, id, budgets)?;
     let segments = home.join("segments");
     let segment_bytes = options.budgets.segment_bytes;
-    let standard = StandardTier::open(&segments, Arc::clone(&disk), environment, &data_key, id, segment_bytes)?;
+    let standard =
+        StandardTier::open(&segments, Arc::clone(&disk), environment, &data_key, id, segment_bytes)?;
     Ok(Parts { lock, disk, data_key, store, standard })
 }
 
@@ -121,7 +122,8 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         data_writes: tokio::sync::RwLock::new(()),
         keep_orphans: AtomicBool::new(true),
         last_release: parking_lot::Mutex::new(None),
-        upkeep: Notify::new(),
+        upkeep: Arc::new(Notify::new()),
+        upkeep_task: parking_lot::Mutex::new(None),
         closing: AtomicBool::new(false),
         _lock: lock,
     }
@@ -149,7 +151,28 @@ impl Volume {
             }
             Err(error) => return Err(error),
         }
+        self.check_cold_store().await?;
         self.remove_unknown_segments().await
+    }
+
+    /// Whether the store is the one that holds this file system's cold data: one object is looked at.
+    async fn check_cold_store(&self) -> Result<()> {
+        let cold = |record: &SegmentRecord| record.tier == Tier::InfrequentAccess && record.live_bytes > 0;
+        let Some((segment, _)) = self.segments()?.into_iter().find(|(_, record)| cold(record)) else {
+            return Ok(());
+        };
+        match self.cold.directory(segment).await {
+            Ok(_) => Ok(()),
+            Err(error @ (Error::Unavailable { .. } | Error::Halted { .. })) => Err(error),
+            Err(error) => {
+                let what = format!(
+                    "it does not hold the cold data of {}: object {segment}: {error}; name the bucket and prefix (or the \
+                     directory) that this file system was used with before",
+                    self.id
+                );
+                Err(Error::Open(OpenError::ColdStore { what }))
+            }
+        }
     }
 
     /// A number that is new with every start, as UNSTABLE data may be lost with every stop.
@@ -162,6 +185,11 @@ impl Volume {
     pub(super) async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         self.upkeep.notify_one();
+        let task = self.upkeep_task.lock().take();
+        if let Some(task) = task {
+            // What it was at is finished or will be repeated; only its end matters here.
+            let _ = task.await;
+        }
         self.write_back().await?;
         self.fold_accesses().await?;
         self.store.close().await

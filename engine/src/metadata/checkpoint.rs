@@ -128,6 +128,12 @@ impl Checkpoints {
         plan(&self.manifest())
     }
 
+    /// All files into a new base, whether it is time or not.
+    #[cfg(test)]
+    pub(crate) fn whole_plan(&self) -> MergePlan {
+        MergePlan { kind: Kind::Base, files: self.manifest().files }
+    }
+
     /// Merges in the background of commits and folds. `go_on` is asked for each entry; `false` gives up.
     pub(crate) fn merge(&self, plan: &MergePlan, go_on: impl Fn() -> bool) -> Result<()> {
         let (Some(first), Some(last)) = (plan.files.first(), plan.files.last()) else { return Ok(()) };

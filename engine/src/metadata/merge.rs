@@ -64,10 +64,11 @@ mod tests {
         let text: Vec<String> = merge
             .map(|entry| {
                 let (key, value) = entry.unwrap();
-                format!("{key:?}={value:?}").replace("b\"", "").replace('"', "")
+                let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+                format!("{}={}", text(key), value.map_or("deleted".to_owned(), text))
             })
             .collect();
-        assert_eq!(text, ["a=Some(old)", "b=None", "d=Some(new)", "e=Some(old)"]);
+        assert_eq!(text, ["a=old", "b=deleted", "d=new", "e=old"]);
     }
 
     #[test]

@@ -42,8 +42,8 @@ impl Volume {
             for (row, _) in &rows {
                 from = key::after(row);
                 page.next = Some(DueCursor(row.to_vec()));
-                let (second, inode) =
-                    key::age_parts(row).ok_or_else(|| Error::corrupt("a key of the age index is not 17 bytes"))?;
+                let (second, inode) = key::age_parts(row)
+                    .ok_or_else(|| Error::corrupt("a key of the age index is not 17 bytes"))?;
                 if let Some(facts) = self.due_or_reindexed(second, inode, before)? {
                     page.files.push(facts);
                 }

@@ -108,7 +108,9 @@ impl Volume {
             NewContent::Node(FileKind::Fifo, _) => Content::Fifo,
             NewContent::Node(FileKind::Socket, _) => Content::Socket,
             NewContent::Node(FileKind::BlockDevice, device) => need_root(who, Content::BlockDevice(device))?,
-            NewContent::Node(FileKind::CharacterDevice, device) => need_root(who, Content::CharacterDevice(device))?,
+            NewContent::Node(FileKind::CharacterDevice, device) => {
+                need_root(who, Content::CharacterDevice(device))?
+            }
             NewContent::Node(..) => return Err(Error::WrongType),
         };
         let inode = InodeId(change.new_id());
@@ -162,7 +164,8 @@ fn new_inode(
     let inherits = directory.mode & permission::SET_GID != 0;
     let uid = set.uid.unwrap_or(who.uid);
     let gid = set.gid.unwrap_or(if inherits { directory.gid } else { who.gid });
-    let may_chown = who.uid == 0 || (uid == who.uid && (who.in_group(gid) || (inherits && gid == directory.gid)));
+    let may_chown =
+        who.uid == 0 || (uid == who.uid && (who.in_group(gid) || (inherits && gid == directory.gid)));
     if !may_chown {
         return Err(Error::NotPermitted);
     }
@@ -206,7 +209,8 @@ impl Volume {
         change.start_ids_at(InodeId::ROOT.0 + 1);
         let now = change.now();
         let content = Content::Directory { parent: InodeId::ROOT, entries: 0 };
-        let nobody = new_inode(&Credential::root(), &root_template(now), content, &SetAttributes::default(), now)?;
+        let nobody =
+            new_inode(&Credential::root(), &root_template(now), content, &SetAttributes::default(), now)?;
         change.insert_inode(InodeId::ROOT, nobody);
         Ok(change.commit())
     }

@@ -43,14 +43,20 @@ fn rows(look: &impl Look, directory: InodeId, first: u64) -> Result<Vec<(u64, De
     let mut rows = vec![(first, decode(&bytes)?)];
     let range = key::dentries(directory, first + 1, first + COLLISIONS_MAX - 1);
     for (row_key, value) in look.scan_all(&range)? {
-        let cookie = key::dentry_cookie(&row_key).ok_or_else(|| Error::corrupt("a directory entry's key is too short"))?;
+        let cookie = key::dentry_cookie(&row_key)
+            .ok_or_else(|| Error::corrupt("a directory entry's key is too short"))?;
         rows.push((cookie, decode(&value)?));
     }
     Ok(rows)
 }
 
 /// Looks a name up.
-pub(super) fn find(look: &impl Look, names: &NameHasher, directory: InodeId, name: &[u8]) -> Result<Option<Found>> {
+pub(super) fn find(
+    look: &impl Look,
+    names: &NameHasher,
+    directory: InodeId,
+    name: &[u8],
+) -> Result<Option<Found>> {
     let first = names.first_cookie(directory, name);
     let Some(bytes) = look.get(&key::dentry(directory, first))? else { return Ok(None) };
     let dentry = decode(&bytes)?;

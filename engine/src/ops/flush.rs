@@ -12,7 +12,9 @@ use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
-use crate::limits::{APPEND_BLOCKS_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX};
+use crate::limits::{
+    APPEND_BLOCKS_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
+};
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, Volume};
@@ -246,8 +248,12 @@ fn put_extent(
         return Err(Error::WrongType);
     };
     match old {
-        Some(Extent { tier: Tier::Standard, visible_bytes, .. }) => *standard_bytes -= u64::from(visible_bytes),
-        Some(Extent { tier: Tier::InfrequentAccess, visible_bytes, .. }) => *cold_bytes -= u64::from(visible_bytes),
+        Some(Extent { tier: Tier::Standard, visible_bytes, .. }) => {
+            *standard_bytes -= u64::from(visible_bytes)
+        }
+        Some(Extent { tier: Tier::InfrequentAccess, visible_bytes, .. }) => {
+            *cold_bytes -= u64::from(visible_bytes)
+        }
         None => {}
     }
     *standard_bytes += u64::from(new.visible_bytes);

@@ -12,7 +12,12 @@ use crate::limits::LINKS_MAX;
 use crate::volume::Volume;
 
 impl Volume {
-    pub(crate) async fn link(&self, who: &Credential, inode: InodeId, entry: Entry<'_>) -> Result<Pending<Created>> {
+    pub(crate) async fn link(
+        &self,
+        who: &Credential,
+        inode: InodeId,
+        entry: Entry<'_>,
+    ) -> Result<Pending<Created>> {
         entries::check_name(entry.name)?;
         self.store.admit().await?;
         let mut change = self.begin()?;

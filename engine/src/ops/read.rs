@@ -29,7 +29,11 @@ impl Volume {
         loop {
             match self.read_once(inode, offset, length).await {
                 // The segment may have been released after its blocks were moved elsewhere.
-                Err(Error::Corrupt { .. } | Error::Io { .. } | Error::NotFound) if tries < MOVED_RETRIES_MAX => tries += 1,
+                Err(Error::Corrupt { .. } | Error::Io { .. } | Error::NotFound)
+                    if tries < MOVED_RETRIES_MAX =>
+                {
+                    tries += 1
+                }
                 result => return result,
             }
         }
@@ -49,8 +53,12 @@ impl Volume {
         if offset >= end {
             return Ok(ReadData { parts: Vec::new(), end_of_file });
         }
-        let Content::File { id, .. } = self.stored_inode(inode)?.content else { return Err(Error::WrongType) };
-        let blocks = self.blocks(id, BlockIndex(offset / BLOCK_BYTES), BlockIndex((end - 1) / BLOCK_BYTES + 1)).await?;
+        let Content::File { id, .. } = self.stored_inode(inode)?.content else {
+            return Err(Error::WrongType);
+        };
+        let blocks = self
+            .blocks(id, BlockIndex(offset / BLOCK_BYTES), BlockIndex((end - 1) / BLOCK_BYTES + 1))
+            .await?;
         if blocks.cold {
             self.access_log.note_cold_read(inode);
         }
@@ -59,7 +67,12 @@ impl Volume {
     }
 
     /// The stored content of blocks `from..end`, opened.
-    pub(super) async fn blocks(&self, content: ContentId, from: BlockIndex, end: BlockIndex) -> Result<Blocks> {
+    pub(super) async fn blocks(
+        &self,
+        content: ContentId,
+        from: BlockIndex,
+        end: BlockIndex,
+    ) -> Result<Blocks> {
         let pieces = self.store.pieces(content, from, end)?;
         let extents = self.store.extents(content, from, end)?;
         let cold = extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess);
@@ -111,11 +124,11 @@ impl Volume {
             // Concurrent readers of one block share one read of the disk, or one request.
             ([(address, identity)], Tier::Standard) => {
                 let read = self.standard.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
+                opened.insert(identity.block, self.cache.get_or_load(*address, read).await?);
             }
             ([(address, identity)], Tier::InfrequentAccess) => {
                 let read = self.cold.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
+                opened.insert(identity.block, self.cache.get_or_load(*address, read).await?);
             }
             (several, tier) => {
                 let blocks = match tier {

@@ -37,7 +37,11 @@ impl Volume {
                 }
                 match self.attributes(dentry.inode) {
                     Ok(attributes) => {
-                        page.entries.push(DirectoryEntry { cookie: Cookie(cookie), name: dentry.name, attributes });
+                        page.entries.push(DirectoryEntry {
+                            cookie: Cookie(cookie),
+                            name: dentry.name,
+                            attributes,
+                        });
                     }
                     // Removed since the scan.
                     Err(Error::Stale) => {}

@@ -75,7 +75,9 @@ impl Volume {
         from: BlockIndex,
         blocks_max: usize,
     ) -> Result<Gathered> {
-        let Content::File { id, .. } = self.stored_inode(inode)?.content else { return Err(Error::WrongType) };
+        let Content::File { id, .. } = self.stored_inode(inode)?.content else {
+            return Err(Error::WrongType);
+        };
         let (extents, pieces, next) = self.window(id, select, from, blocks_max)?;
         let chosen = |extent: &Extent, pieced: bool| match select {
             Select::WithPieces => pieced,
@@ -94,11 +96,16 @@ impl Volume {
         if select == Select::Cold {
             by_block.retain(|_, (extent, _)| extent.is_some());
         }
-        let to_open: Vec<_> = by_block.iter().filter_map(|(block, (extent, _))| Some((*block, (*extent)?))).collect();
+        let to_open: Vec<_> =
+            by_block.iter().filter_map(|(block, (extent, _))| Some((*block, (*extent)?))).collect();
         let mut opened = self.open_extents(id, &to_open).await?;
         let moves = by_block.into_iter().filter_map(|(block, (old, pieces))| {
             let base = opened.remove(&block);
-            let bytes = if pieces.is_empty() { base.unwrap_or_default() } else { apply_pieces(base.as_ref(), &pieces) };
+            let bytes = if pieces.is_empty() {
+                base.unwrap_or_default()
+            } else {
+                apply_pieces(base.as_ref(), &pieces)
+            };
             (!bytes.is_empty()).then_some(Move { inode, content: id, block, old, pieces, bytes })
         });
         Ok(Gathered { moves: moves.collect(), next })
@@ -185,7 +192,8 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &Ex
     let Content::File { id, standard_bytes, cold_bytes, piece_bytes, .. } = &mut record.content else {
         return Ok(false);
     };
-    let current = change.extents(one.content, one.block, BlockIndex(one.block.0 + 1))?.pop().map(|(_, extent)| extent);
+    let current =
+        change.extents(one.content, one.block, BlockIndex(one.block.0 + 1))?.pop().map(|(_, extent)| extent);
     if *id != one.content || current != one.old {
         return Ok(false);
     }

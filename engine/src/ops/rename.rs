@@ -12,11 +12,16 @@ use crate::records::{Content, Inode};
 use crate::volume::{Change, Volume};
 
 impl Volume {
-    pub(crate) async fn rename(&self, who: &Credential, from: Entry<'_>, to: Entry<'_>) -> Result<Pending<Renamed>> {
+    pub(crate) async fn rename(
+        &self,
+        who: &Credential,
+        from: Entry<'_>,
+        to: Entry<'_>,
+    ) -> Result<Pending<Renamed>> {
         entries::check_name(from.name)?;
         entries::check_name(to.name)?;
         self.store.admit().await?;
-        let mut change = self.begin()?;
+        let change = self.begin()?;
         let source = change.stored_inode(from.directory)?;
         permission::need_search(who, &source)?;
         let target = change.stored_inode(to.directory)?;
@@ -26,8 +31,12 @@ impl Volume {
         permission::need_entry_write(who, &source)?;
         permission::need_entry_write(who, &target)?;
         if replaced.is_some_and(|replaced| replaced.inode == moved.inode) {
-            let same = |directory: &Inode| DirectoryChange { before: directory.change, after: directory.change };
-            return Ok(Pending::new(Renamed { source: same(&source), target: same(&target) }, change.commit()));
+            let same =
+                |directory: &Inode| DirectoryChange { before: directory.change, after: directory.change };
+            return Ok(Pending::new(
+                Renamed { source: same(&source), target: same(&target) },
+                change.commit(),
+            ));
         }
         let record = change.stored_inode(moved.inode)?;
         permission::need_sticky(who, &source, &record)?;

@@ -41,7 +41,11 @@ impl Volume {
         Ok(Status {
             id: self.id.to_string(),
             tiers: vec![
-                tier(Tier::Standard, totals.standard_bytes + totals.piece_bytes, totals.files - totals.cold_files),
+                tier(
+                    Tier::Standard,
+                    totals.standard_bytes + totals.piece_bytes,
+                    totals.files - totals.cold_files,
+                ),
                 tier(Tier::InfrequentAccess, totals.cold_bytes, totals.cold_files),
             ],
             journal: JournalStatus { bytes: journal.journal_bytes, bytes_max: journal.journal_bytes_max },
@@ -64,7 +68,8 @@ impl Volume {
         }
         let mut reasons = Vec::new();
         if let Some(reason) = self.cold.health() {
-            reasons.push(format!("the object store is away ({reason}): cold reads and transitions wait for it"));
+            reasons
+                .push(format!("the object store is away ({reason}): cold reads and transitions wait for it"));
         }
         if self.space.is_full() {
             reasons.push("the disk is nearly full: new data is refused until space is freed".to_owned());

@@ -11,9 +11,11 @@ use super::relocate::{Move, Select, Swung, blocks_of};
 use crate::data::BlockAddress;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, InodeId, SegmentId};
+use crate::journal::Ticket;
 use crate::records::{SegmentRecord, SegmentState, key};
 use crate::tiering::{Tier, Transitioned};
-use crate::volume::{InodeGuard, Volume, is_cold};
+use crate::upkeep::Upload;
+use crate::volume::{HeldLocks, Look, Volume, is_cold};
 
 /// Blocks of several files that go into one object.
 #[derive(Default)]
@@ -22,7 +24,7 @@ struct Pack {
     bytes: u64,
     /// The files whose last blocks are in this pack.
     complete: Vec<InodeId>,
-    guards: Vec<InodeGuard>,
+    locks: HeldLocks,
 }
 
 impl Volume {
@@ -31,15 +33,10 @@ impl Volume {
         let mut pack = Pack::default();
         for inode in files {
             // Never wait for one lock while holding others: somebody may do so the other way round.
-            let Some(guard) = self.locks.try_lock(*inode) else {
-                done.skipped += 1;
-                continue;
-            };
-            if self.buffer.holds(*inode) {
+            if self.buffer.holds(*inode) || !self.locks.try_add(*inode, &mut pack.locks) {
                 done.skipped += 1;
                 continue;
             }
-            pack.guards.push(guard);
             self.pack_file(*inode, to, &mut pack, &mut done).await?;
         }
         self.ship(&mut pack, to, &mut done).await?;
@@ -53,7 +50,13 @@ impl Volume {
         Ok(done)
     }
 
-    async fn pack_file(&self, inode: InodeId, to: Tier, pack: &mut Pack, done: &mut Transitioned) -> Result<()> {
+    async fn pack_file(
+        &self,
+        inode: InodeId,
+        to: Tier,
+        pack: &mut Pack,
+        done: &mut Transitioned,
+    ) -> Result<()> {
         let select = match to {
             Tier::Standard => Select::Cold,
             Tier::InfrequentAccess => Select::NotCold,
@@ -83,7 +86,7 @@ impl Volume {
 
     /// Writes a pack and swings its extents; durable when it returns.
     async fn ship(&self, pack: &mut Pack, to: Tier, done: &mut Transitioned) -> Result<()> {
-        let Pack { moves, complete, guards, .. } = std::mem::take(pack);
+        let Pack { moves, complete, locks, .. } = std::mem::take(pack);
         if !moves.is_empty() {
             if to == Tier::Standard {
                 let bytes = moves.iter().map(|one| one.bytes.len() as u64).sum();
@@ -101,7 +104,7 @@ impl Volume {
                 Err(error) => return Err(error),
             }
         }
-        drop(guards);
+        drop(locks);
         Ok(())
     }
 
@@ -130,18 +133,21 @@ impl Volume {
     }
 
     /// Records durably that an object of this name may come to be, and keeps it from being collected while it does.
-    pub(crate) async fn announce(&self, segment: SegmentId, tier: Tier) -> Result<crate::upkeep::Upload<'_>> {
+    pub(crate) async fn announce(&self, segment: SegmentId, tier: Tier) -> Result<Upload<'_>> {
         let upload = self.uploads.begin(segment);
+        self.put_announcement(segment, tier)?.durable().await?;
+        Ok(upload)
+    }
+
+    fn put_announcement(&self, segment: SegmentId, tier: Tier) -> Result<Ticket> {
         let mut change = self.begin()?;
         let record = SegmentRecord { tier, state: SegmentState::Announced, live_bytes: 0, written_bytes: 0 };
         change.put(key::segment(segment), record.encode());
-        change.commit().durable().await?;
-        Ok(upload)
+        Ok(change.commit())
     }
 
     /// The rows of all segments.
     pub(crate) fn segments(&self) -> Result<BTreeMap<SegmentId, SegmentRecord>> {
-        use crate::volume::Look;
         let rows = self.store.scan_all(&key::family(b's', b""))?;
         let decode = |(row, value): &(bytes::Bytes, bytes::Bytes)| {
             let id = key::segment_id(row).ok_or_else(|| Error::corrupt("a segment's key is not 16 bytes"))?;

@@ -70,7 +70,11 @@ fn cut(change: &mut Change<'_>, record: &mut Inode, content: ContentId, size: u6
         subtract_piece(record, row.piece.bytes.len());
     }
     let keep = u32::try_from(size % BLOCK_BYTES).unwrap_or(0);
-    if keep > 0 { cut_boundary(change, record, (content, BlockIndex(size / BLOCK_BYTES)), keep) } else { Ok(()) }
+    if keep > 0 {
+        cut_boundary(change, record, (content, BlockIndex(size / BLOCK_BYTES)), keep)
+    } else {
+        Ok(())
+    }
 }
 
 /// Cuts the block in which the new end lies down to `keep` bytes.

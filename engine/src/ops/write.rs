@@ -24,7 +24,10 @@ impl Volume {
         stability: Stability,
     ) -> Result<Written> {
         let length = data.len();
-        let end = offset.checked_add(length as u64).filter(|end| *end <= FILE_SIZE_MAX).ok_or(Error::FileTooLarge)?;
+        let end = offset
+            .checked_add(length as u64)
+            .filter(|end| *end <= FILE_SIZE_MAX)
+            .ok_or(Error::FileTooLarge)?;
         self.store.admit().await?;
         if length == 0 {
             self.writable(&self.stored_inode(inode)?)?;
@@ -93,7 +96,13 @@ impl Volume {
     }
 
     /// What every write of data does to an inode.
-    pub(super) fn stamp(&self, change: &mut Change<'_>, inode: InodeId, record: &mut Inode, stamp: Stamp<'_>) {
+    pub(super) fn stamp(
+        &self,
+        change: &mut Change<'_>,
+        inode: InodeId,
+        record: &mut Inode,
+        stamp: Stamp<'_>,
+    ) {
         if let Content::File { size, .. } = &mut record.content {
             *size = (*size).max(stamp.end);
         }
@@ -165,7 +174,11 @@ pub(super) fn add_pieces(
 }
 
 /// Removes the pieces of a block that a new one covers; returns their bytes.
-fn remove_covered(change: &mut Change<'_>, (content, block): (ContentId, BlockIndex), new: &Piece) -> Result<u64> {
+fn remove_covered(
+    change: &mut Change<'_>,
+    (content, block): (ContentId, BlockIndex),
+    new: &Piece,
+) -> Result<u64> {
     let end = |piece: &Piece| u64::from(piece.offset) + piece.bytes.len() as u64;
     let mut removed = 0;
     for row in change.pieces(content, block, BlockIndex(block.0 + 1))? {

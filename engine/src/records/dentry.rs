@@ -54,7 +54,9 @@ mod tests {
 
     #[test]
     fn round_trips() {
-        for dentry in [Dentry::tombstone(), Dentry { inode: InodeId(7), name: Bytes::from_static(b"\xff name") }] {
+        for dentry in
+            [Dentry::tombstone(), Dentry { inode: InodeId(7), name: Bytes::from_static(b"\xff name") }]
+        {
             assert_eq!(Dentry::decode(&dentry.encode().into()), Ok(dentry));
         }
         assert_eq!(Dentry::decode(&Bytes::from_static(&[1, 2])), Err(Malformed("cut short")));

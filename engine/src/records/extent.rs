@@ -149,7 +149,12 @@ mod tests {
         let piece = Piece { inode: InodeId(3), offset: 100, bytes: Bytes::from_static(b"bytes") };
         assert_eq!(Piece::decode(&piece.encode().into()), Ok(piece));
         for state in [SegmentState::Announced, SegmentState::InUse] {
-            let record = SegmentRecord { tier: Tier::InfrequentAccess, state, live_bytes: 1 << 40, written_bytes: 1 << 41 };
+            let record = SegmentRecord {
+                tier: Tier::InfrequentAccess,
+                state,
+                live_bytes: 1 << 40,
+                written_bytes: 1 << 41,
+            };
             assert_eq!(SegmentRecord::decode(&record.encode()), Ok(record));
         }
         assert!(SegmentRecord::decode(&[1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());

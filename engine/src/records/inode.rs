@@ -84,7 +84,15 @@ pub(crate) enum Content {
 impl Content {
     /// An empty file.
     pub(crate) fn empty_file(id: ContentId) -> Content {
-        Content::File { size: 0, id, standard_bytes: 0, cold_bytes: 0, piece_bytes: 0, age_second: None, verifier: None }
+        Content::File {
+            size: 0,
+            id,
+            standard_bytes: 0,
+            cold_bytes: 0,
+            piece_bytes: 0,
+            age_second: None,
+            verifier: None,
+        }
     }
 }
 
@@ -176,7 +184,21 @@ impl Inode {
         let (change, change_ceiling) = (reader.u64()?, reader.u64()?);
         let content = decode_content(kind, &mut reader)?;
         reader.finish()?;
-        Ok(Inode { epoch, generation, mode, links, uid, gid, atime, mtime, ctime, last_access, change, change_ceiling, content })
+        Ok(Inode {
+            epoch,
+            generation,
+            mode,
+            links,
+            uid,
+            gid,
+            atime,
+            mtime,
+            ctime,
+            last_access,
+            change,
+            change_ceiling,
+            content,
+        })
     }
 }
 

@@ -69,7 +69,15 @@ mod tests {
 
     #[test]
     fn round_trips() {
-        let totals = Totals { next_id: 1, inodes: 2, files: 3, cold_files: 4, standard_bytes: 5, cold_bytes: 6, piece_bytes: 7 };
+        let totals = Totals {
+            next_id: 1,
+            inodes: 2,
+            files: 3,
+            cold_files: 4,
+            standard_bytes: 5,
+            cold_bytes: 6,
+            piece_bytes: 7,
+        };
         assert_eq!(Totals::decode(&totals.encode()), Ok(totals));
         assert_eq!(Totals::decode(&totals.encode()[1..]), Err(Malformed("totals format")));
     }

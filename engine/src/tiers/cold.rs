@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
-use object_store::PutPayload;
 use object_store::path::Path;
 
 use super::probe;

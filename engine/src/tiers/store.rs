@@ -8,8 +8,12 @@
 mod circuit;
 mod concurrency;
 mod direct;
+#[cfg(test)]
+pub(super) mod fault;
 mod meter;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod time_limit;
 
 use std::fmt;

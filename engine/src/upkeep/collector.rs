@@ -99,5 +99,7 @@ impl Volume {
 
 fn is_worth_it(record: &SegmentRecord) -> bool {
     let (part, whole) = LIVE_SHARE_MIN;
-    record.state == SegmentState::InUse && record.live_bytes > 0 && record.live_bytes * whole < record.written_bytes * part
+    record.state == SegmentState::InUse
+        && record.live_bytes > 0
+        && record.live_bytes * whole < record.written_bytes * part
 }

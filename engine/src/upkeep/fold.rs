@@ -9,7 +9,7 @@ use crate::identity::{BlockIndex, InodeId};
 use crate::ops::relocate::{Move, Select};
 use crate::records::{Totals, key};
 use crate::tiering::Tier;
-use crate::volume::{Look, Volume, piece_row};
+use crate::volume::{HeldLocks, Volume, piece_row};
 
 /// Bytes of blocks that one fold appends to a segment.
 const FOLD_BYTES_MAX: u64 = 8 << 20;
@@ -39,11 +39,12 @@ impl Volume {
 
     async fn fold_files(&self, inodes: BTreeSet<InodeId>) -> Result<()> {
         let mut moves: Vec<Move> = Vec::new();
-        let mut guards = Vec::new();
+        let mut locks = HeldLocks::default();
         for inode in inodes {
             // A file that is being rewritten is folded next time.
-            let Some(guard) = self.locks.try_lock(inode) else { continue };
-            guards.push(guard);
+            if !self.locks.try_add(inode, &mut locks) {
+                continue;
+            }
             match self.gather(inode, Select::WithPieces, BlockIndex(0), FILE_BLOCKS_MAX).await {
                 Ok(gathered) => moves.extend(gathered.moves),
                 // The block below the piece is cold and the store is away: the piece stays in the journal.
@@ -52,7 +53,7 @@ impl Volume {
             }
             if moves.iter().map(|one| one.bytes.len() as u64).sum::<u64>() >= FOLD_BYTES_MAX {
                 drop(self.write_and_swing(&std::mem::take(&mut moves), Tier::Standard).await?.ticket);
-                guards.clear();
+                locks = HeldLocks::default();
             }
         }
         if !moves.is_empty() {

@@ -36,7 +36,11 @@ impl Volume {
         }
         // Whoever was between appending and pointing when the segment was closed is done after this.
         drop(self.data_writes.write().await);
-        let dead: Vec<_> = self.dead_segments()?.into_iter().filter(|(id, _)| candidates.iter().any(|(c, _)| c == id)).collect();
+        let dead: Vec<_> = self
+            .dead_segments()?
+            .into_iter()
+            .filter(|(id, _)| candidates.iter().any(|(c, _)| c == id))
+            .collect();
         let unreferenced_at = self.store.committed();
         if self.store.checkpointed() < unreferenced_at {
             self.store.checkpoint().await?;

@@ -30,11 +30,21 @@ impl<'a> Change<'a> {
     pub(super) fn begin(volume: &'a Volume) -> Result<Self> {
         let transaction = volume.store.begin()?;
         let totals = match transaction.get(&key::totals())? {
-            Some(bytes) => Totals::decode(&bytes).map_err(|error| Error::corrupt(format!("totals: {error}")))?,
+            Some(bytes) => {
+                Totals::decode(&bytes).map_err(|error| Error::corrupt(format!("totals: {error}")))?
+            }
             None => Totals::default(),
         };
         let now = volume.environment.clock.now();
-        Ok(Change { volume, transaction, before: totals, totals, segments: BTreeMap::new(), now, touched: false })
+        Ok(Change {
+            volume,
+            transaction,
+            before: totals,
+            totals,
+            segments: BTreeMap::new(),
+            now,
+            touched: false,
+        })
     }
 
     /// The time of this change.
@@ -112,7 +122,7 @@ impl<'a> Change<'a> {
     /// Moves the totals by what an inode counts.
     fn count(&mut self, record: &Inode, sign: i64) {
         let totals = &mut self.totals;
-        let mut add = |field: &mut u64, amount: u64| {
+        let add = |field: &mut u64, amount: u64| {
             *field = if sign < 0 { field.wrapping_sub(amount) } else { field.wrapping_add(amount) };
         };
         add(&mut totals.inodes, 1);
@@ -157,7 +167,12 @@ impl<'a> Change<'a> {
             Some(record) => *record,
             None => match self.transaction.get(&key::segment(id))? {
                 Some(bytes) => decode_segment(id, &bytes)?,
-                None => SegmentRecord { tier: extent.tier, state: SegmentState::InUse, live_bytes: 0, written_bytes: 0 },
+                None => SegmentRecord {
+                    tier: extent.tier,
+                    state: SegmentState::InUse,
+                    live_bytes: 0,
+                    written_bytes: 0,
+                },
             },
         };
         Ok(self.segments.entry(id).or_insert(record))

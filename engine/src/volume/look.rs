@@ -28,7 +28,12 @@ pub(crate) trait Look {
     }
 
     /// The extents of blocks `from..end`.
-    fn extents(&self, content: ContentId, from: BlockIndex, end: BlockIndex) -> Result<Vec<(BlockIndex, Extent)>> {
+    fn extents(
+        &self,
+        content: ContentId,
+        from: BlockIndex,
+        end: BlockIndex,
+    ) -> Result<Vec<(BlockIndex, Extent)>> {
         let found = self.scan_all(&key::extents(content, from, Some(end)))?;
         found.iter().map(|(key, value)| extent_row(key, value)).collect()
     }
@@ -75,12 +80,14 @@ pub(crate) fn inode(look: &impl Look, epoch: Epoch, inode: InodeId) -> Result<In
 
 pub(crate) fn extent_row(key: &[u8], value: &[u8]) -> Result<(BlockIndex, Extent)> {
     let block = key::extent_block(key).ok_or_else(|| Error::corrupt("an extent's key is too short"))?;
-    let extent = Extent::decode(value).map_err(|error| Error::corrupt(format!("extent of block {block}: {error}")))?;
+    let extent =
+        Extent::decode(value).map_err(|error| Error::corrupt(format!("extent of block {block}: {error}")))?;
     Ok((block, extent))
 }
 
 pub(crate) fn piece_row(key: Bytes, value: &Bytes) -> Result<PieceRow> {
     let block = key::piece_block(&key).ok_or_else(|| Error::corrupt("a piece's key is too short"))?;
-    let piece = Piece::decode(value).map_err(|error| Error::corrupt(format!("piece of block {block}: {error}")))?;
+    let piece =
+        Piece::decode(value).map_err(|error| Error::corrupt(format!("piece of block {block}: {error}")))?;
     Ok(PieceRow { key, block, piece })
 }

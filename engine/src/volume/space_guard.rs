@@ -42,7 +42,10 @@ impl SpaceGuard {
         let fresh = match sample.take() {
             Some(fresh) if now.saturating_sub(fresh.taken) < SAMPLE_AGE_MAX => fresh,
             _ => {
-                let free = self.disk.free_bytes(&self.path).map_err(Error::io("cannot look at the free space of", &self.path))?;
+                let free = self
+                    .disk
+                    .free_bytes(&self.path)
+                    .map_err(Error::io("cannot look at the free space of", &self.path))?;
                 Sample { taken: now, free_bytes: free }
             }
         };

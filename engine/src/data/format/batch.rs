@@ -143,7 +143,7 @@ impl SegmentOpener {
             .map_err(|malformed| self.damaged(format!("the directory at {offset}: {malformed}")))
     }
 
-    fn decode_directory(
+    pub(super) fn decode_directory(
         &self,
         header: &BatchHeader,
         directory: &[u8],
@@ -175,4 +175,9 @@ impl SegmentOpener {
 fn encode_entry(directory: &mut Writer, identity: BlockIdentity, address: &BlockAddress) {
     directory.u64(identity.content.0).u64(identity.block.0);
     directory.u32(address.sealed_bytes).u32(address.plain_bytes).u8(address.codec.to_byte());
+}
+
+#[cfg(test)]
+pub(super) fn any_header() -> BatchHeader {
+    BatchHeader { offset: 44, counter: u32::MAX - 2, frames: 3, body_bytes: 100 }
 }

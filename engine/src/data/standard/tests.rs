@@ -1,11 +1,13 @@
+mod damage;
+mod failing_disk;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::data::format::HEADER_BYTES;
 use crate::disk::RealDisk;
 use crate::identity::{BlockIndex, ContentId};
 
@@ -36,10 +38,6 @@ async fn append_checked(tier: &StandardTier, blocks: Vec<PlainBlock>) -> Vec<(Pl
         assert_eq!(tier.read(address, block.identity).await.unwrap(), block.bytes);
     }
     blocks.into_iter().zip(addresses).collect()
-}
-
-fn file_of(directory: &Path, segment: SegmentId) -> PathBuf {
-    directory.join(segment.to_string())
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::identity::{BlockIndex, ContentId};
+use crate::tiers::store::fault::{Fault, FaultyStore};
 
 const FILE_SYSTEM: [u8; 16] = [1; 16];
 const SEGMENT: SegmentId = SegmentId([3; 16]);
@@ -72,4 +73,155 @@ async fn putting_the_same_again_succeeds_and_other_blocks_under_one_id_do_not() 
     let fewer = blocks().into_iter().take(2).collect();
     assert!(matches!(tier.put(SEGMENT, fewer).await, Err(Error::Unavailable { .. })));
     assert_eq!(tier.read_many(&wanted(&first)).await.unwrap().len(), 4);
+}
+
+fn on(store: &Arc<FaultyStore>) -> ColdTier {
+    let config = ColdStoreConfig::Directory("/nowhere".into());
+    let (file_system, environment) = (FileSystemId::from_random(FILE_SYSTEM), Environment::system());
+    ColdTier {
+        stack: Stack::new(store.clone(), &environment),
+        location: Location::new(&config, file_system),
+        file_system,
+        data_key: DataKey::from_bytes([2; 32]),
+        environment,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_survives_lost_answers_and_broken_bodies() {
+    use Fault::{LoseReply, Refuse, Status, Truncate};
+    let plan = [Refuse, LoseReply, Status(503), Refuse, LoseReply];
+    let store = FaultyStore::new(&plan);
+    let tier = on(&store);
+    let addresses = tier.put(SEGMENT, blocks()).await.unwrap();
+    assert_eq!(tier.requests().put, 5, "the fifth finds what the second left");
+    store.always(Truncate);
+    assert!(matches!(tier.read_many(&wanted(&addresses)).await, Err(Error::Unavailable { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_keeps_something_else_is_found_out_at_once() {
+    for fault in [Fault::Truncate, Fault::Forget] {
+        let store = FaultyStore::new(&[fault]);
+        let error = on(&store).put(SEGMENT, blocks()).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Unavailable { reason, .. } if reason.contains("after the upload")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_an_error_to_wait_for_and_is_seen() {
+    let store = FaultyStore::new(&[]);
+    let tier = on(&store);
+    let addresses = tier.put(SEGMENT, blocks()).await.unwrap();
+    store.always(Fault::Refuse);
+    let error = tier.read(&addresses[0], blocks()[0].identity).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert!(tier.health().is_some());
+    store.always(Fault::Pass);
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!(tier.read(&addresses[0], blocks()[0].identity).await.unwrap(), blocks()[0].bytes);
+    assert_eq!(tier.health(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_probe_says_what_is_wrong() {
+    use Fault::{Disobey, Forget, Pass, Refuse, Status};
+    let cases: [(&[Fault], &str); 7] = [
+        (&[Status(404)], "no such bucket"),
+        (&[Status(403)], "access is denied"),
+        (&[Refuse], "cannot be reached"),
+        (&[Status(503)], "cannot be reached"),
+        (&[Pass, Disobey], "no conditional PUT"),
+        (&[Pass, Pass, Disobey], "range reads"),
+        (&[Forget], "no conditional PUT"),
+    ];
+    for (plan, expected) in cases {
+        let store = FaultyStore::new(plan);
+        match on(&store).probe().await {
+            Err(Error::Open(OpenError::ColdStore { what })) => {
+                assert!(what.contains(expected), "{plan:?}: {what}")
+            }
+            other => panic!("{plan:?}: {other:?}"),
+        }
+        let left: Vec<_> =
+            futures::StreamExt::collect::<Vec<_>>(object_store::ObjectStore::list(&store.objects, None))
+                .await;
+        assert!(left.is_empty(), "{plan:?} leaves {left:?}");
+    }
+    let store = FaultyStore::new(&[]);
+    store.always(Fault::Delay(std::time::Duration::from_secs(3600)));
+    let start = tokio::time::Instant::now();
+    assert!(on(&store).probe().await.is_err());
+    assert!(start.elapsed() <= std::time::Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn every_flipped_byte_of_an_object_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let tier = open_directory(directory.path());
+    let small: Vec<_> = blocks().into_iter().skip(2).collect();
+    let addresses = tier.put(SEGMENT, small.clone()).await.unwrap();
+    let path = directory.path().join(tier.location.segment(SEGMENT).as_ref());
+    let bytes = std::fs::read(&path).unwrap();
+    for position in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        let mut noticed = matches!(tier.directory(SEGMENT).await, Err(Error::Corrupt { .. }));
+        for (address, block) in addresses.iter().zip(&small) {
+            match tier.read(address, block.identity).await {
+                Ok(read) => assert_eq!(read, block.bytes),
+                Err(Error::Corrupt { what }) => noticed |= what.contains("frame"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(noticed, "byte {position}");
+    }
+    for length in 0..bytes.len() {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        assert!(matches!(tier.directory(SEGMENT).await, Err(Error::Corrupt { .. })), "{length} bytes");
+        let last = tier.read(&addresses[1], small[1].identity).await;
+        assert!(matches!(last, Err(Error::Corrupt { .. })), "{length} bytes: {last:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(tier.read(&addresses[0], small[0].identity).await, Err(Error::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn a_long_directory_takes_a_second_request() {
+    let store = FaultyStore::new(&[]);
+    let tier = on(&store);
+    let block = |index| PlainBlock {
+        identity: BlockIdentity { content: ContentId(1), block: BlockIndex(index) },
+        bytes: Bytes::from_static(b"small"),
+    };
+    tier.put(SEGMENT, (0..6000).map(block).collect()).await.unwrap();
+    let before = tier.requests().get;
+    let directory = tier.directory(SEGMENT).await.unwrap();
+    assert_eq!(directory.len(), 6000);
+    assert!(
+        directory.iter().enumerate().all(|(index, (identity, _))| identity.block == BlockIndex(index as u64))
+    );
+    assert_eq!(tier.requests().get - before, 2);
+}
+
+#[test]
+fn objects_are_named_by_file_system_and_segment() {
+    let bucket = ColdStoreConfig::Bucket {
+        name: "bucket".into(),
+        prefix: "some/where".into(),
+        endpoint: None,
+        region: None,
+    };
+    let location = Location::new(&bucket, FileSystemId::from_random(FILE_SYSTEM));
+    let path = location.segment(SEGMENT);
+    let expected = "some/where/fs-01010101010101010/segments/03/03030303030303030303030303030303";
+    assert_eq!(path.as_ref(), expected);
+    assert_eq!(location.parse(&path), Some(SEGMENT));
+    for other in [expected.replace("/03/", "/04/"), expected.replace("some", "any"), format!("{expected}0")] {
+        assert_eq!(location.parse(&Path::from(other)), None);
+    }
 }
