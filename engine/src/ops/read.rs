@@ -124,11 +124,11 @@ impl Volume {
             // Concurrent readers of one block share one read of the disk, or one request.
             ([(address, identity)], Tier::Standard) => {
                 let read = self.standard.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
+                opened.insert(identity.block, self.cache.get_or_load(*address, read).await?);
             }
             ([(address, identity)], Tier::InfrequentAccess) => {
                 let read = self.cold.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(address, read).await?);
+                opened.insert(identity.block, self.cache.get_or_load(*address, read).await?);
             }
             (several, tier) => {
                 let blocks = match tier {
