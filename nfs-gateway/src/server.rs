@@ -157,7 +157,7 @@ impl Acceptor {
         let mut stop = self.stop.clone();
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return tasks,
+                () = stopped(&mut stop) => return tasks,
                 Some(_) = tasks.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
@@ -209,7 +209,7 @@ impl Drop for Counted {
 
 async fn serve(service: &Service, mut stream: TcpStream, mut stop: watch::Receiver<bool>) -> Ended {
     let prepared = tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => return Ended::Stopping,
+        () = stopped(&mut stop) => return Ended::Stopping,
         prepared = prepare(&stream) => prepared,
     };
     if let Err(ended) = prepared {
@@ -234,10 +234,16 @@ async fn prepare(stream: &TcpStream) -> Result<(), Ended> {
     }
 }
 
+/// Waits until the server stops.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error is that there is no server any more.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 async fn run_clock(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stop) => return,
             () = tokio::time::sleep(Service::TICK) => {}
         }
         if let Err(error) = service.tick().await {

@@ -102,7 +102,7 @@ where
             let light = self.load() == Load::Light;
             tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stop| *stop) => return Err(Ended::Stopping),
+                () = crate::server::stopped(stopping) => return Err(Ended::Stopping),
                 Some((reply, bytes)) = self.in_flight.next() => {
                     self.in_flight_bytes -= bytes;
                     self.outbox.push(reply);

@@ -116,7 +116,7 @@ struct Open<P> {
     seqid: u32,
     shares: Shares,
     /// Keeps the file alive.
-    _pin: P,
+    pin: P,
 }
 
 #[derive(Debug)]
@@ -184,7 +184,7 @@ impl<P> FileState<P> {
         let mut shares = Shares::default();
         shares.add(wanted);
         let client = Arc::clone(&opening.client);
-        self.opens.insert(index, Open { client, owner: opening.owner.clone(), seqid: 1, shares, _pin: pin });
+        self.opens.insert(index, Open { client, owner: opening.owner.clone(), seqid: 1, shares, pin });
         Ok((index, 1))
     }
 
@@ -204,21 +204,21 @@ impl<P> FileState<P> {
         Ok(open.seqid)
     }
 
-    /// CLOSE: the states that are gone, with the locks made under the open.
+    /// CLOSE: the states that are gone, with the locks made under the open, and what kept the file alive.
     pub(super) fn close(
         &mut self,
         index: StateIndex,
         seqid: u32,
         client: ClientId,
-    ) -> Result<Vec<StateIndex>, Status> {
+    ) -> Result<(Vec<StateIndex>, Option<P>), Status> {
         let open = self.opens.get(&index).filter(|open| open.client.id == client);
         check_seqid(seqid, open.ok_or(Status::BAD_STATEID)?.seqid)?;
-        self.opens.remove(&index);
+        let pin = self.opens.remove(&index).map(|open| open.pin);
         let under = |(_, locker): &(&StateIndex, &Locker)| locker.open == index;
         let mut gone: Vec<_> = self.lockers.iter().filter(under).map(|(locker, _)| *locker).collect();
         self.lockers.retain(|_, locker| locker.open != index);
         gone.push(index);
-        Ok(gone)
+        Ok((gone, pin))
     }
 
     /// What a state allows, and whether the client knows its newest form.
@@ -353,10 +353,10 @@ impl<P> FileState<P> {
         Ok(())
     }
 
-    /// Drops a state whatever it is.
-    pub(super) fn drop_state(&mut self, index: StateIndex) {
-        self.opens.remove(&index);
+    /// Drops a state whatever it is: what kept the file alive for it.
+    pub(super) fn drop_state(&mut self, index: StateIndex) -> Option<P> {
         self.lockers.remove(&index);
+        self.opens.remove(&index).map(|open| open.pin)
     }
 }
 

@@ -73,7 +73,8 @@ impl<P> Files<P> {
     /// CLOSE.
     pub(crate) fn close(&self, inode: InodeId, stateid: &Stateid, client: &Client) -> Result<(), Status> {
         let (index, seqid) = self.state(stateid)?;
-        let gone = self.with(inode, |file| file.close(index, seqid, client.id))?;
+        // The pin is dropped after the shard is free again: that may release the file.
+        let (gone, _pin) = self.with(inode, |file| file.close(index, seqid, client.id))?;
         gone.into_iter().for_each(|index| client.release(index));
         Ok(())
     }
@@ -179,7 +180,7 @@ impl<P> Files<P> {
     /// Drops all states of a client, which gets no more.
     pub(crate) fn release_client(&self, client: &Client) {
         for (index, inode) in client.expire() {
-            self.with(inode, |file| file.drop_state(index));
+            drop(self.with(inode, |file| file.drop_state(index)));
         }
     }
 
