@@ -105,11 +105,12 @@ impl Minio {
         let root = ObjectPath::default();
         let url = runtime()?.block_on(store.signed_url(Method::PUT, &root, URL_LIFETIME))?;
         let target = format!("{}?{}", url.path(), url.query().unwrap_or_default());
-        let reply = request(self.port, "PUT", &target)?;
-        if reply.status != 200 {
-            bail!("MinIO made no bucket {name}: {} {}", reply.status, reply.body);
-        }
-        Ok(())
+        // It says that it lives before it can do anything.
+        poll_until("MinIO makes a bucket", START_LIMIT, || match request(self.port, "PUT", &target)? {
+            reply if reply.status == 200 => Ok(Some(())),
+            reply if reply.status == 503 => Ok(None),
+            reply => bail!("MinIO made no bucket {name}: {} {}", reply.status, reply.body),
+        })
     }
 
     /// Counts the objects below a prefix of the bucket (the empty one for all).

@@ -109,6 +109,9 @@ fn answer(
             objects.remove(path);
             ("204 No Content", Vec::new())
         }
+        "POST" if query.split('&').any(|word| word == "delete" || word == "delete=") => {
+            ("200 OK", delete_several(&mut objects, path, &body).into_bytes())
+        }
         _ if query.contains("list-type") => (
             "200 OK",
             b"<?xml version=\"1.0\"?><ListBucketResult><Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>".to_vec(),
@@ -127,4 +130,16 @@ fn answer(
         writer.write_all(&content)?;
     }
     Ok(())
+}
+
+/// What a client sends even to delete one object.
+fn delete_several(objects: &mut BTreeMap<String, Vec<u8>>, bucket: &str, body: &[u8]) -> String {
+    let body = String::from_utf8_lossy(body);
+    let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>")).map(|(key, _)| key);
+    let mut deleted = String::new();
+    for key in keys {
+        objects.remove(&format!("{}/{key}", bucket.trim_end_matches('/')));
+        deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
+    }
+    format!("<?xml version=\"1.0\"?><DeleteResult>{deleted}</DeleteResult>")
 }

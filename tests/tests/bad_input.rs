@@ -4,10 +4,12 @@ use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::process::free_port;
 use harness::tree::{files_below, snapshot};
+use harness::load::{Budget, Plan, Workload};
 use harness::{Attempt, Cold, Server, ServerSettings};
 use tempfile::TempDir;
 
@@ -90,15 +92,31 @@ fn a_file_system_under_another_name_is_refused() -> Result<()> {
 }
 
 #[test]
-fn the_cold_tier_of_another_file_system_is_refused() -> Result<()> {
-    let (work, settings) = stopped()?;
-    let (other_work, _) = stopped()?;
-    let mut crossed = settings.clone();
-    crossed.arguments = vec!["--cold-dir".into(), other_work.path().join("cold").into()];
-    let before = snapshot(other_work.path())?;
-    refused_and_untouched(&work, &crossed, &["file system"])?;
-    assert_eq!(snapshot(other_work.path())?, before);
-    Ok(())
+fn a_cold_tier_without_the_cold_data_is_refused() -> Result<()> {
+    let mut server = Server::start(Cold::Directory)?;
+    harness::load::run(Workload::Create, &plan(server.port()))?;
+    server.command(&["lifecycle", "set", "--to-ia", "1s"])?.succeeded()?;
+    server.wait_until_cold(FILES, Duration::from_secs(60))?;
+    server.stop()?;
+    let empty = tempfile::tempdir()?;
+    let mut elsewhere = server.settings().clone();
+    elsewhere.arguments = vec!["--cold-dir".into(), empty.path().into()];
+    elsewhere.refusal()?.refused(1, &["does not hold the cold data", "bucket"])?;
+    server.restart()
+}
+
+const FILES: u64 = 3;
+
+fn plan(port: u16) -> Plan {
+    Plan {
+        server: (Ipv4Addr::LOCALHOST, port).into(),
+        directory: "files".to_owned(),
+        file: "file".to_owned(),
+        file_size_bytes: 1 << 20,
+        connections: 1,
+        depth: 1,
+        budget: Budget { duration: Duration::from_secs(60), operations: FILES },
+    }
 }
 
 /// Whatever file is garbled or cut: the server says so, or it can do without. It never panics.

@@ -17,7 +17,7 @@ for name in *; do
     mkdir "/mnt/$name"
     cp "$name" "/mnt/$name/$name-copy"
     cp "$name" /mnt/old; mv /mnt/old "/mnt/$name-renamed"
-    for i in $(seq 300); do cat "$name"; done > "/mnt/$name-large"
+    for i in $(seq 100); do cat "$name"; done > "/mnt/$name-large"
     ln -s "$name-target" "/mnt/$name-link"
     ln "/mnt/$name-large" "/mnt/$name-hard"
     cp "$name" "/mnt/$name-removed"; rm "/mnt/$name-removed"

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::time::rfc3339;
 
 /// The state of the lifecycle of a file system.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LifecycleStatus {
     /// The policy that holds.
     pub policy: Policy,

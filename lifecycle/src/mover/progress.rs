@@ -34,7 +34,7 @@ pub enum Phase {
 }
 
 /// What a pass did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PassSummary {
     /// When it began, as RFC 3339.
     pub started: String,
