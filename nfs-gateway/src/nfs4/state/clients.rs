@@ -244,11 +244,6 @@ impl Clients {
         self.remove(&mut self.table.lock(), client);
     }
 
-    /// The client of that id.
-    pub(crate) fn client(&self, id: ClientId) -> Option<Arc<Client>> {
-        self.table.lock().by_id.get(&id).cloned()
-    }
-
     /// Those whose time is over: with nothing to lose after a lease, with states after the courtesy.
     pub(crate) fn overdue(&self, now: Duration) -> Vec<Arc<Client>> {
         let table = self.table.lock();
