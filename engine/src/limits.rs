@@ -36,13 +36,17 @@ const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BY
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);
 const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
 const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
-/// Blocks that one record of a truncation may release: 8 GiB, some 3 MiB of journal. Longer cuts take several records.
-pub(crate) const TRUNCATE_BLOCKS_MAX: u64 = 131_072;
+/// Blocks that one record of a truncation may release: 1 GiB, some 500 KiB of journal. Longer cuts take several records.
+pub(crate) const TRUNCATE_BLOCKS_MAX: u64 = 16_384;
 /// Bytes up to which a flush goes into the journal as pieces: one sync instead of two, at the price of writing twice.
 pub(crate) const PIECE_FLUSH_BYTES_MAX: u64 = 128 * 1024;
 /// Bytes of pieces in one record.
 pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
-/// Extents that one record changes at most, except in a truncation: some 64 KiB of journal.
-pub(crate) const RECORD_EXTENTS_MAX: usize = 512;
+/// Extents that one record changes at most, except in a truncation: some 32 KiB of journal.
+pub(crate) const RECORD_EXTENTS_MAX: usize = 256;
+/// Bytes at which a record that is still growing is committed, well below [`RECORD_BYTES_MAX`].
+pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
+/// Pieces in one block at which they are joined: small appends then stay one piece each block.
+pub(crate) const BLOCK_PIECES_MAX: usize = 32;
 /// Blocks in one append to a segment: 32 MiB held in memory until they are synced.
 pub(crate) const APPEND_BLOCKS_MAX: usize = 512;

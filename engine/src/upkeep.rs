@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::error::{Error, Result};
@@ -29,25 +30,28 @@ pub(crate) fn fold_threshold(budgets: &Budgets) -> u64 {
 }
 
 /// Starts the upkeep of a volume. It ends when the volume is closed or dropped.
-pub(crate) fn start(volume: &Arc<Volume>) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(run(Arc::downgrade(volume)))
+pub(crate) fn start(volume: &Arc<Volume>) {
+    let task = tokio::spawn(run(Arc::downgrade(volume), Arc::clone(&volume.upkeep)));
+    *volume.upkeep_task.lock() = Some(task);
 }
 
-async fn run(volume: Weak<Volume>) {
+/// Does not keep the volume alive while it waits for work.
+async fn run(volume: Weak<Volume>, work: Arc<Notify>) {
     let mut pace = Pace::default();
     loop {
         tokio::time::sleep(pace.pause).await;
-        let Some(volume) = volume.upgrade() else { return };
-        if volume.closing.load(Ordering::Acquire) {
-            return;
+        {
+            let Some(volume) = volume.upgrade() else { return };
+            if volume.closing.load(Ordering::Acquire) {
+                return;
+            }
+            let result = round(&volume, &mut pace).await;
+            pace.note(&result);
+            if let Err(Error::Halted { .. }) = result {
+                return;
+            }
         }
-        let result = round(&volume, &mut pace).await;
-        pace.note(&result);
-        if let Err(Error::Halted { .. }) = result {
-            return;
-        }
-        // Wait for work without keeping the volume alive for ever.
-        let _ = tokio::time::timeout(ROUND, volume.upkeep.notified()).await;
+        let _ = tokio::time::timeout(ROUND, work.notified()).await;
     }
 }
 

@@ -61,7 +61,9 @@ pub(crate) struct Volume {
     /// When segments were last released, in monotonic time.
     pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
     /// Wakes the upkeep task: something waits to be folded or released.
-    pub(crate) upkeep: Notify,
+    pub(crate) upkeep: Arc<Notify>,
+    /// The upkeep task.
+    pub(crate) upkeep_task: parking_lot::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Set when the file system is being closed.
     pub(crate) closing: AtomicBool,
     /// Keeps other processes away.

@@ -100,6 +100,13 @@ async fn cold_files_read_as_before_and_local_segments_are_released() {
     for (file, content) in &files {
         assert_eq!(&read_all(&fs, *file).await, content);
     }
+    drop(fs);
+    let elsewhere = engine::ColdStoreConfig::Directory(home.data().join("../elsewhere"));
+    let options = engine::OpenOptions { cold: elsewhere, ..home.options() };
+    let wrong = engine::FileSystem::open(&home.data(), home.id, options).await.err().unwrap();
+    assert!(wrong.to_string().contains("does not hold the cold data"), "{wrong}");
+
+    let fs = reopen(&home).await;
     let recalled = fs.transition(&inodes, Tier::Standard).await.unwrap();
     assert_eq!(recalled.files, 201);
     assert_eq!(fs.status().unwrap().tiers[1].bytes, 0);

@@ -18,7 +18,6 @@ use crate::process::Process;
 pub struct Guest {
     port: u16,
     options: String,
-    memory: String,
     share: Option<PathBuf>,
 }
 
@@ -32,7 +31,7 @@ pub struct RunningGuest {
 impl Guest {
     /// A guest that mounts the server on this port with `vers=4.1`.
     pub fn on(port: u16) -> Guest {
-        Guest { port, options: "vers=4.1".to_owned(), memory: "1G".to_owned(), share: None }
+        Guest { port, options: "vers=4.1".to_owned(), share: None }
     }
 
     /// With other mount options.
@@ -53,7 +52,7 @@ impl Guest {
         let logs = tempfile::tempdir().context("a directory for the guest's output")?;
         let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/guest-run");
         let process = Process::start("guest", logs.path(), Signal::TERM, &tool, |command| {
-            command.args(["--opts", &self.options, "--port", &self.port.to_string(), "--mem", &self.memory]);
+            command.args(["--opts", &self.options, "--port", &self.port.to_string()]);
             if let Some(share) = &self.share {
                 command.arg("--share").arg(share);
             }

@@ -1,9 +1,11 @@
 //! Buckets that cannot be used are refused at the start, and nothing is made.
 use anyhow::Result;
+#[cfg(feature = "minio")]
+use harness::Minio;
 use harness::process::free_port;
 use harness::store_without_conditions::StoreWithoutConditions;
 use harness::tree::files_below;
-use harness::{Cold, Minio, ServerSettings};
+use harness::{Cold, ServerSettings};
 
 /// Starts a server on a bucket that is not to be used, and checks what it says and that it makes nothing.
 fn refused(prepare: impl FnOnce(&mut ServerSettings) -> Result<()>, words: &[&str]) -> Result<()> {
@@ -31,6 +33,7 @@ fn point_at(settings: &mut ServerSettings, bucket: &str, endpoint: String) {
     settings.arguments.extend(["--bucket".into(), bucket.into(), "--endpoint".into(), endpoint.into()]);
 }
 
+#[cfg(feature = "minio")]
 #[test]
 fn a_missing_bucket_is_refused() -> Result<()> {
     let minio = Minio::start()?;
@@ -42,6 +45,7 @@ fn a_missing_bucket_is_refused() -> Result<()> {
     refused(prepare, &["bucket", "absent"])
 }
 
+#[cfg(feature = "minio")]
 #[test]
 fn refused_credentials_are_reported() -> Result<()> {
     let minio = Minio::start()?;

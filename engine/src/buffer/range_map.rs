@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Ranges that do not overlap, by offset.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,20 @@ impl RangeMap {
     /// All ranges, ascending. Data is shared, not copied.
     pub(crate) fn ranges(&self) -> Vec<(u64, Bytes)> {
         self.ranges.iter().map(|(offset, data)| (*offset, data.clone())).collect()
+    }
+
+    /// All ranges, ascending, with neighbours that touch joined into one.
+    pub(crate) fn joined(&self) -> Vec<(u64, Bytes)> {
+        let mut joined: Vec<(u64, BytesMut)> = Vec::new();
+        for (offset, data) in &self.ranges {
+            match joined.last_mut() {
+                Some((start, bytes)) if *start + bytes.len() as u64 == *offset => {
+                    bytes.extend_from_slice(data)
+                }
+                _ => joined.push((*offset, BytesMut::from(data.as_ref()))),
+            }
+        }
+        joined.into_iter().map(|(offset, bytes)| (offset, bytes.freeze())).collect()
     }
 
     /// All ranges, ascending.
@@ -115,6 +129,14 @@ mod tests {
             }
             prop_assert_eq!(&read, &model);
             prop_assert_eq!(map.bytes(), model.iter().flatten().count() as u64);
+
+            let mut joined = vec![None; 100];
+            for (offset, data) in map.joined() {
+                for (at, byte) in data.iter().enumerate() {
+                    joined[usize::try_from(offset).unwrap() + at] = Some(*byte);
+                }
+            }
+            prop_assert_eq!(&joined, &model);
 
             let end = from + length;
             let mut window = vec![None; 200];

@@ -2,7 +2,7 @@
 //!
 //! Every change is a *step*. At the step that a test names the power fails: a write of that step gets some of its 512-byte sectors to the
 //! disk, and everything after fails. [`SimulatedDisk::after_power_failure`] is the disk as the next start finds it: synced bytes and
-//! synced names are there; of unsynced bytes any sectors may be, and of unsynced names a prefix of their changes.
+//! synced names are there; of what was not synced any sectors and any changes of names may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,15 +14,6 @@ use parking_lot::Mutex;
 use super::{DIRECT_ALIGNMENT, Disk, DiskFile, OpenHow};
 
 const SECTOR_BYTES: usize = 512;
-
-/// What happens at the named step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The power fails: this step is done in part, and nothing works any more.
-    PowerFailure,
-    /// This step alone fails and does nothing.
-    Error(io::ErrorKind),
-}
 
 /// A disk in memory.
 #[derive(Clone)]
@@ -36,7 +27,8 @@ struct State {
     directories: BTreeSet<PathBuf>,
     unsynced_names: Vec<NameChange>,
     steps: u64,
-    fault: Option<(u64, Fault)>,
+    power_fails_at: Option<u64>,
+    failing: Option<(&'static str, io::ErrorKind)>,
     off: bool,
     random: u64,
 }
@@ -51,7 +43,7 @@ struct Inode {
 #[derive(Clone)]
 enum NameChange {
     Create(PathBuf, usize),
-    Rename(PathBuf, PathBuf),
+    Rename(PathBuf, PathBuf, usize),
     Remove(PathBuf),
 }
 
@@ -67,23 +59,28 @@ impl SimulatedDisk {
         self.0.lock().steps
     }
 
-    /// Lets something happen at a step, counted as [`SimulatedDisk::steps`] does: the first is 1.
-    pub(crate) fn fail_at(&self, step: u64, fault: Fault) {
-        self.0.lock().fault = Some((step, fault));
+    /// Lets the power fail at a step, counted as [`SimulatedDisk::steps`] does: the first is 1.
+    pub(crate) fn fail_power_at(&self, step: u64) {
+        self.0.lock().power_fails_at = Some(step);
     }
 
-    /// Whether the power has failed.
-    pub(crate) fn is_off(&self) -> bool {
-        self.0.lock().off
+    /// Lets each write to a file whose name ends so fail, and do nothing, until [`SimulatedDisk::repair`].
+    pub(crate) fn fail_writes_to(&self, name_end: &'static str, kind: io::ErrorKind) {
+        self.0.lock().failing = Some((name_end, kind));
+    }
+
+    /// Ends the failures.
+    pub(crate) fn repair(&self) {
+        self.0.lock().failing = None;
     }
 
     /// The disk as the next start finds it.
     pub(crate) fn after_power_failure(&self) -> SimulatedDisk {
         let mut state = self.0.lock().clone();
-        let kept = state.below(state.unsynced_names.len() + 1);
-        let changes = std::mem::take(&mut state.unsynced_names);
-        for change in changes.into_iter().take(kept) {
-            change.apply(&mut state.durable_names);
+        for change in std::mem::take(&mut state.unsynced_names) {
+            if state.below(2) == 0 {
+                change.apply(&mut state.durable_names);
+            }
         }
         for number in 0..state.inodes.len() {
             let dirty: Vec<usize> = std::mem::take(&mut state.inodes[number].dirty).into_iter().collect();
@@ -96,7 +93,7 @@ impl SimulatedDisk {
             inode.bytes = inode.durable.clone();
         }
         state.names = state.durable_names.clone();
-        (state.off, state.fault, state.steps) = (false, None, 0);
+        (state.off, state.power_fails_at, state.failing, state.steps) = (false, None, None, 0);
         SimulatedDisk(Arc::new(Mutex::new(state)))
     }
 
@@ -122,10 +119,10 @@ impl NameChange {
             NameChange::Create(path, inode) => {
                 names.insert(path, inode);
             }
-            NameChange::Rename(from, to) => {
-                if let Some(inode) = names.remove(&from) {
-                    names.insert(to, inode);
-                }
+            NameChange::Rename(from, to, inode) => {
+                // The name may have been made without a sync, and may be known under the new name only.
+                names.remove(&from);
+                names.insert(to, inode);
             }
             NameChange::Remove(path) => {
                 names.remove(&path);
@@ -136,7 +133,7 @@ impl NameChange {
     fn directory(&self) -> Option<&Path> {
         match self {
             NameChange::Create(path, _) | NameChange::Remove(path) => path.parent(),
-            NameChange::Rename(from, to) => {
+            NameChange::Rename(from, to, _) => {
                 assert_eq!(from.parent(), to.parent(), "files are renamed within their directory");
                 to.parent()
             }
@@ -192,14 +189,18 @@ impl State {
     fn step(&mut self) -> io::Result<bool> {
         self.running()?;
         self.steps += 1;
-        match self.fault {
-            Some((step, Fault::PowerFailure)) if step == self.steps => {
-                self.off = true;
-                Ok(true)
-            }
-            Some((step, Fault::Error(kind))) if step == self.steps => Err(kind.into()),
-            _ => Ok(false),
+        self.off = self.power_fails_at == Some(self.steps);
+        Ok(self.off)
+    }
+
+    /// The error that was ordered for a write to this file.
+    fn check_failure(&self, inode: usize) -> io::Result<()> {
+        let Some((name_end, kind)) = self.failing else { return Ok(()) };
+        let names = self.names.iter().filter(|(_, found)| **found == inode);
+        if names.map(|(path, _)| path.to_string_lossy()).any(|name| name.ends_with(name_end)) {
+            return Err(kind.into());
         }
+        Ok(())
     }
 
     fn change_name(&mut self, change: NameChange) -> io::Result<()> {
@@ -231,10 +232,8 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        if !state.names.contains_key(from) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        state.change_name(NameChange::Rename(from.to_owned(), to.to_owned()))
+        let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        state.change_name(NameChange::Rename(from.to_owned(), to.to_owned(), inode))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -301,6 +300,7 @@ impl DiskFile for SimulatedFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.disk.0.lock();
+        state.check_failure(self.inode)?;
         let failing = state.step()?;
         state.inodes[self.inode].write(bytes, offset);
         if failing {

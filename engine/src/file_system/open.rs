@@ -21,6 +21,8 @@ use crate::identity::{FileSystemId, InodeId};
 use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
 use crate::metadata::{Store, StoreBudgets};
 use crate::ops::access_log::AccessLog;
+use crate::records::SegmentRecord;
+use crate::tiering::Tier;
 use crate::tiers::ColdTier;
 use crate::upkeep::{self, Uploads};
 use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Volume};
@@ -66,7 +68,7 @@ pub(super) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) ->
     cold.probe().await?;
     let volume = Arc::new(assemble(home, id, options, parts, cold));
     volume.start().await?;
-    drop(upkeep::start(&volume));
+    upkeep::start(&volume);
     Ok(volume)
 }
 
@@ -120,7 +122,8 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         data_writes: tokio::sync::RwLock::new(()),
         keep_orphans: AtomicBool::new(true),
         last_release: parking_lot::Mutex::new(None),
-        upkeep: Notify::new(),
+        upkeep: Arc::new(Notify::new()),
+        upkeep_task: parking_lot::Mutex::new(None),
         closing: AtomicBool::new(false),
         _lock: lock,
     }
@@ -148,7 +151,28 @@ impl Volume {
             }
             Err(error) => return Err(error),
         }
+        self.check_cold_store().await?;
         self.remove_unknown_segments().await
+    }
+
+    /// Whether the store is the one that holds this file system's cold data: one object is looked at.
+    async fn check_cold_store(&self) -> Result<()> {
+        let cold = |record: &SegmentRecord| record.tier == Tier::InfrequentAccess && record.live_bytes > 0;
+        let Some((segment, _)) = self.segments()?.into_iter().find(|(_, record)| cold(record)) else {
+            return Ok(());
+        };
+        match self.cold.directory(segment).await {
+            Ok(_) => Ok(()),
+            Err(error @ (Error::Unavailable { .. } | Error::Halted { .. })) => Err(error),
+            Err(error) => {
+                let what = format!(
+                    "it does not hold the cold data of {}: object {segment}: {error}; name the bucket and prefix (or the \
+                     directory) that this file system was used with before",
+                    self.id
+                );
+                Err(Error::Open(OpenError::ColdStore { what }))
+            }
+        }
     }
 
     /// A number that is new with every start, as UNSTABLE data may be lost with every stop.
@@ -161,6 +185,11 @@ impl Volume {
     pub(super) async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         self.upkeep.notify_one();
+        let task = self.upkeep_task.lock().take();
+        if let Some(task) = task {
+            // What it was at is finished or will be repeated; only its end matters here.
+            let _ = task.await;
+        }
         self.write_back().await?;
         self.fold_accesses().await?;
         self.store.close().await

@@ -26,8 +26,8 @@ pub(crate) struct State {
 pub(crate) enum Starved {
     /// The next journal file.
     Journal,
-    /// A checkpoint.
-    Checkpoint,
+    /// A fold.
+    Fold,
 }
 
 /// The one place where durability is announced. Only the journal's writer advances it.

@@ -52,6 +52,8 @@ pub(crate) fn replay(
         }
         begun = true;
         file.replay(&place.home, &mut replayed, &mut apply)?;
+        // What a killed process had written and not yet synced may be in memory only. It counts from now on.
+        file.file.sync_data().map_err(Error::io("cannot sync", &file.path))?;
     }
     Ok(replayed)
 }

@@ -103,8 +103,8 @@ impl Folding {
             thread.map_err(Error::io("cannot start a thread for", name))
         };
         let threads = vec![
-            spawn("tidefs-fold", |parts| run(parts, fold_as_needed))?,
-            spawn("tidefs-merge", |parts| run(parts, merge_as_needed))?,
+            spawn("tidefs-fold", |parts| run(parts, Some(Starved::Fold), fold_as_needed))?,
+            spawn("tidefs-merge", |parts| run(parts, None, merge_as_needed))?,
         ];
         Ok(Folding { threads })
     }
@@ -119,18 +119,19 @@ impl Folding {
     }
 }
 
-fn run(parts: &Parts, work: fn(&Parts) -> Result<()>) {
+/// `starved` is what waiters are told if there is no space. Nobody waits for a merge.
+fn run(parts: &Parts, starved: Option<Starved>, work: fn(&Parts) -> Result<()>) {
     loop {
         let seen = parts.signal.pokes();
         match work(parts) {
             Ok(()) => {
-                parts.progress.relieve(Starved::Checkpoint);
+                starved.into_iter().for_each(|what| parts.progress.relieve(what));
                 if !parts.signal.wait(seen) {
                     return;
                 }
             }
             Err(Error::NoSpace) => {
-                parts.progress.starve(Starved::Checkpoint);
+                starved.into_iter().for_each(|what| parts.progress.starve(what));
                 if !parts.signal.pause() {
                     return;
                 }

@@ -90,9 +90,10 @@ fn open_index(
         }
     };
     let epoch = checkpoints.begin_epoch(id)?;
+    let marker = Marker { index: id, state: MarkerState::InUse(boot.clone()) };
     if applied.is_some() {
         // From here on the index changes, so that a clean close vouches for it no longer.
-        Marker { index: id, state: MarkerState::InUse(boot.clone()) }.publish(home, &paths.marker)?;
+        marker.publish(home, &paths.marker)?;
     }
     let index = Index::new(home, id, epoch, store);
     let covered = checkpoints.covered();
@@ -104,7 +105,9 @@ fn open_index(
         );
         index.apply(checkpoints.entries_after(applied)?, covered)?;
     }
-    Marker { index: id, state: MarkerState::InUse(boot.clone()) }.publish(home, &paths.marker)?;
+    if applied.is_none() {
+        marker.publish(home, &paths.marker)?;
+    }
     Ok(index)
 }
 

@@ -15,7 +15,7 @@ use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
-use crate::limits::{BLOCK_BYTES, RECORD_EXTENTS_MAX};
+use crate::limits::{BLOCK_BYTES, RECORD_BYTES_ENOUGH, RECORD_EXTENTS_MAX};
 use crate::records::{Content, Extent, Inode, key};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, PieceRow, Volume, age_key};
@@ -152,27 +152,41 @@ impl Volume {
     /// Points the blocks at their new addresses, unless they were changed since they were gathered.
     pub(crate) async fn swing(&self, moves: &[Move], addresses: &[BlockAddress], to: Tier) -> Result<Swung> {
         let mut swung = Swung { ticket: Ticket::nothing(), bytes: BTreeMap::new(), skipped: 0 };
-        let pairs: Vec<_> = moves.iter().zip(addresses.iter().copied()).collect();
-        for chunk in pairs.chunks(RECORD_EXTENTS_MAX) {
+        let mut pairs = moves.iter().zip(addresses).peekable();
+        while pairs.peek().is_some() {
             self.store.admit().await?;
-            let mut change = self.begin()?;
-            let mut inodes = BTreeMap::new();
-            for (one, address) in chunk {
-                let new = Extent { tier: to, visible_bytes: address.plain_bytes, address: *address };
-                if swing_one(&mut change, &mut inodes, one, &new)? {
-                    *swung.bytes.entry(one.inode).or_default() += u64::from(new.visible_bytes);
-                } else {
-                    swung.skipped += 1;
-                }
-            }
-            for (inode, touched) in inodes {
-                let Some((old, mut new)) = touched else { continue };
-                keep_age_index(&mut change, inode, &mut new);
-                change.update_inode(inode, &old, new);
-            }
-            swung.ticket = swung.ticket.merge(change.commit());
+            let ticket = self.swing_record(&mut pairs, to, &mut swung)?;
+            swung.ticket = swung.ticket.merge(ticket);
         }
         Ok(swung)
+    }
+
+    /// Swings as many blocks as one record takes.
+    fn swing_record<'a>(
+        &self,
+        pairs: &mut impl Iterator<Item = (&'a Move, &'a BlockAddress)>,
+        to: Tier,
+        swung: &mut Swung,
+    ) -> Result<Ticket> {
+        let mut change = self.begin()?;
+        let mut inodes = Touched::new();
+        for (one, address) in pairs.take(RECORD_EXTENTS_MAX) {
+            let new = Extent { tier: to, visible_bytes: address.plain_bytes, address: *address };
+            if swing_one(&mut change, &mut inodes, one, &new)? {
+                *swung.bytes.entry(one.inode).or_default() += u64::from(new.visible_bytes);
+            } else {
+                swung.skipped += 1;
+            }
+            if change.record_bytes() > RECORD_BYTES_ENOUGH {
+                break;
+            }
+        }
+        for (inode, touched) in inodes {
+            let Some((old, mut new)) = touched else { continue };
+            keep_age_index(&mut change, inode, &mut new);
+            change.update_inode(inode, &old, new);
+        }
+        Ok(change.commit())
     }
 }
 

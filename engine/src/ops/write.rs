@@ -4,15 +4,15 @@ use bytes::Bytes;
 
 use super::permission;
 use crate::attributes::{FileKind, Timestamp};
-use crate::buffer::FlushJob;
+use crate::buffer::{FlushJob, RangeMap};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::file_system::{Stability, Written};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
-use crate::limits::{BLOCK_BYTES, FILE_SIZE_MAX, PIECE_FLUSH_BYTES_MAX};
+use crate::limits::{BLOCK_BYTES, BLOCK_PIECES_MAX, FILE_SIZE_MAX, PIECE_FLUSH_BYTES_MAX};
 use crate::records::{Content, Inode, Piece, key};
-use crate::volume::{CHANGE_RESERVATION, Change, Look, Volume, age_key};
+use crate::volume::{CHANGE_RESERVATION, Change, Look, PieceRow, Volume, age_key};
 
 impl Volume {
     pub(crate) async fn write(
@@ -151,7 +151,6 @@ pub(super) fn add_pieces(
     record: &mut Inode,
     ranges: &[(u64, Bytes)],
 ) -> Result<()> {
-    let lsn = change.lsn();
     let Content::File { id, piece_bytes, .. } = &mut record.content else { return Err(Error::WrongType) };
     for (offset, data) in ranges {
         let mut rest = data.clone();
@@ -163,29 +162,52 @@ pub(super) fn add_pieces(
             let bytes = rest.split_to(room.min(rest.len()));
             at += bytes.len() as u64;
             let piece = Piece { inode, offset: u32::try_from(within).unwrap_or(0), bytes };
-            if *piece_bytes > 0 {
-                *piece_bytes -= remove_covered(change, (*id, block), &piece)?;
-            }
-            *piece_bytes += piece.bytes.len() as u64;
-            change.put(key::piece(*id, block, lsn, piece.offset), piece.encode());
+            let pieces = if *piece_bytes > 0 {
+                change.pieces(*id, block, BlockIndex(block.0 + 1))?
+            } else {
+                Vec::new()
+            };
+            *piece_bytes -= total_bytes(&pieces);
+            let joined = place_piece(change, (*id, block), pieces, piece);
+            *piece_bytes += joined;
         }
     }
     Ok(())
 }
 
-/// Removes the pieces of a block that a new one covers; returns their bytes.
-fn remove_covered(
+fn total_bytes(pieces: &[PieceRow]) -> u64 {
+    pieces.iter().map(|row| row.piece.bytes.len() as u64).sum()
+}
+
+/// Puts a piece over the others of its block; returns the bytes of all of them. Those that it covers go, and when there are too
+/// many they are joined.
+fn place_piece(
     change: &mut Change<'_>,
     (content, block): (ContentId, BlockIndex),
-    new: &Piece,
-) -> Result<u64> {
+    pieces: Vec<PieceRow>,
+    new: Piece,
+) -> u64 {
+    let lsn = change.lsn();
     let end = |piece: &Piece| u64::from(piece.offset) + piece.bytes.len() as u64;
-    let mut removed = 0;
-    for row in change.pieces(content, block, BlockIndex(block.0 + 1))? {
-        if row.piece.offset >= new.offset && end(&row.piece) <= end(new) {
-            removed += row.piece.bytes.len() as u64;
-            change.delete(row.key.to_vec());
-        }
+    let (covered, mut kept): (Vec<_>, Vec<_>) =
+        pieces.into_iter().partition(|row| row.piece.offset >= new.offset && end(&row.piece) <= end(&new));
+    for row in covered {
+        change.delete(row.key.to_vec());
     }
-    Ok(removed)
+    if kept.len() < BLOCK_PIECES_MAX {
+        change.put(key::piece(content, block, lsn, new.offset), new.encode());
+        return total_bytes(&kept) + new.bytes.len() as u64;
+    }
+    let mut joined = RangeMap::default();
+    for row in kept.drain(..) {
+        change.delete(row.key.to_vec());
+        joined.insert(u64::from(row.piece.offset), row.piece.bytes);
+    }
+    let inode = new.inode;
+    joined.insert(u64::from(new.offset), new.bytes);
+    for (offset, bytes) in joined.joined() {
+        let piece = Piece { inode, offset: u32::try_from(offset).unwrap_or(0), bytes };
+        change.put(key::piece(content, block, lsn, piece.offset), piece.encode());
+    }
+    joined.bytes()
 }

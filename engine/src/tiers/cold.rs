@@ -13,8 +13,6 @@ mod location;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures::future::try_join_all;
 use object_store::path::Path;

@@ -20,7 +20,7 @@ pub(super) enum ProbeFault {
     Denied(String),
     #[error("no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY ({0})")]
     NoCredentials(String),
-    #[error("it cannot be reached; check the endpoint and that the store is running ({0})")]
+    #[error("it cannot be reached; check that the endpoint is an S3 store and that it is running ({0})")]
     Unreachable(String),
     #[error("it has no space left")]
     NoSpace,
@@ -88,10 +88,14 @@ async fn with_object(
 
 fn fault(action: &'static str, error: StoreError) -> ProbeFault {
     match error {
+        // The address at which a machine in a cloud asks for its credentials when it was given none.
+        StoreError::Transient(text) | StoreError::Denied(text) | StoreError::Refused(text)
+            if text.contains("169.254.169.254") =>
+        {
+            ProbeFault::NoCredentials(text)
+        }
         StoreError::NoBucket(text) => ProbeFault::NoBucket(text),
         StoreError::Denied(text) => ProbeFault::Denied(text),
-        // The address at which a machine in a cloud asks for its credentials when it was given none.
-        StoreError::Transient(text) if text.contains("169.254.169.254") => ProbeFault::NoCredentials(text),
         StoreError::Transient(text) => ProbeFault::Unreachable(text),
         StoreError::Unavailable { reason, .. } => ProbeFault::Unreachable(reason),
         StoreError::NoSpace => ProbeFault::NoSpace,

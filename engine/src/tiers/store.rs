@@ -137,23 +137,15 @@ impl Request {
 
     /// How long one try may take: a dead connection is noticed soon, and a large body gets its time on a slow line.
     fn try_limit(&self) -> Duration {
-        match self {
-            // One request for each 1,000 objects, so it cannot be bounded by its size.
-            Request::List { .. } => Duration::from_secs(120),
-            _ => TRY_LIMIT + self.transfer_allowance(),
-        }
-    }
-
-    /// How long all tries together may take.
-    fn call_limit(&self) -> Duration {
-        match self {
-            Request::List { .. } => self.try_limit(),
-            _ => CALL_LIMIT + self.transfer_allowance(),
-        }
+        TRY_LIMIT + self.transfer_allowance()
     }
 
     fn transfer_allowance(&self) -> Duration {
-        Duration::from_millis(self.transfer_bytes() / SLOWEST_BYTES_PER_MILLISECOND)
+        match self {
+            // One request for each 1,000 objects, so its size is not known before.
+            Request::List { .. } => LIST_ALLOWANCE,
+            _ => Duration::from_millis(self.transfer_bytes() / SLOWEST_BYTES_PER_MILLISECOND),
+        }
     }
 }
 
@@ -174,6 +166,8 @@ const TRY_LIMIT: Duration = Duration::from_secs(4);
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// 1 MiB/s: a line slower than that cannot hold a cold tier.
 const SLOWEST_BYTES_PER_MILLISECOND: u64 = 1049;
+/// For the transfer of a listing: some 100,000 objects from a slow store.
+const LIST_ALLOWANCE: Duration = Duration::from_secs(120);
 /// Requests under way at once: enough to fill a line with 64 KiB reads, few enough not to be throttled.
 const CONCURRENT_MAX: usize = 16;
 /// When to try again after an outage was seen, and how often one request goes through to see whether it is over.

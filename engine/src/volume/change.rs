@@ -178,6 +178,11 @@ impl<'a> Change<'a> {
         Ok(self.segments.entry(id).or_insert(record))
     }
 
+    /// How large the record is so far.
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.transaction.record_bytes()
+    }
+
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.touched = true;
         self.transaction.put(key, value);

@@ -20,7 +20,9 @@ const OP_REMOVE: u32 = 28;
 const OP_WRITE: u32 = 38;
 const OP_EXCHANGE_ID: u32 = 42;
 const OP_CREATE_SESSION: u32 = 43;
+const OP_DESTROY_SESSION: u32 = 44;
 pub(super) const OP_SEQUENCE: u32 = 53;
+const OP_DESTROY_CLIENTID: u32 = 57;
 const OP_RECLAIM_COMPLETE: u32 = 58;
 
 const FILE_SYNC4: u32 = 2;
@@ -138,6 +140,16 @@ impl Compound {
             body.word(0).word(LARGEST).word(LARGEST).word(4096).word(16).word(requests).word(0);
         }
         body.word(0x4000_0000).word(1).word(0);
+        self
+    }
+
+    pub(super) fn destroy_session(&mut self, session: &[u8; 16]) -> &mut Compound {
+        self.operation(OP_DESTROY_SESSION).raw(session);
+        self
+    }
+
+    pub(super) fn destroy_client(&mut self, client: u64) -> &mut Compound {
+        self.operation(OP_DESTROY_CLIENTID).long(client);
         self
     }
 

@@ -29,7 +29,9 @@ pub fn statuses_of_names(server: SocketAddr, names: &[&[u8]]) -> Result<NameStat
     session.call(&compound, |_| Ok(()))?;
     let mut compound = Compound::default();
     compound.put_root().remove(b"outer");
-    Ok(NameStatuses { lookup, remove_full_directory: status(&mut session, &compound)? })
+    let remove_full_directory = status(&mut session, &compound)?;
+    session.end()?;
+    Ok(NameStatuses { lookup, remove_full_directory })
 }
 
 fn status(session: &mut Session, compound: &Compound) -> Result<u32> {

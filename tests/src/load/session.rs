@@ -84,6 +84,16 @@ impl Session {
         self.call(&compound, |_| Ok(()))
     }
 
+    /// Ends the session and the client: a server that restarts would else wait for its reclaim. Nothing may be open.
+    pub(super) fn end(mut self) -> Result<()> {
+        let mut compound = Compound::default();
+        compound.destroy_session(&self.id);
+        self.exchange(&compound, |_| Ok(()))?;
+        let mut compound = Compound::default();
+        compound.destroy_client(self.client);
+        self.exchange(&compound, |_| Ok(()))
+    }
+
     /// The client id.
     pub(super) fn client(&self) -> u64 {
         self.client

@@ -1,6 +1,7 @@
 //! The workloads: what each prepares, does, and checks.
 use std::net::SocketAddr;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -13,6 +14,9 @@ use super::session::{Session, SessionError};
 const SMALL: usize = 4096;
 const LARGE: usize = 1 << 20;
 const NFS4ERR_EXIST: u32 = 17;
+
+/// Counts the connections of this process, so that each is a client of its own.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -106,7 +110,12 @@ fn run_connection(workload: Workload, plan: &Plan, number: u32, barrier: &Barrie
     let depth = usize::try_from(plan.depth)?;
     let operation = |index: u64, compound: &mut Compound| target.encode(index, compound);
     let latencies = drive(&mut session, depth, plan.budget, operation, |reply| check(workload, reply))?;
-    Ok(Measurement { latencies, elapsed: start.elapsed(), bytes_per_operation: 0 })
+    let elapsed = start.elapsed();
+    let mut compound = Compound::default();
+    compound.put_handle(&target.file).close(target.state);
+    session.call(&compound, |_| Ok(()))?;
+    session.end()?;
+    Ok(Measurement { latencies, elapsed, bytes_per_operation: 0 })
 }
 
 /// What a connection works on.
@@ -123,8 +132,8 @@ struct Target {
 }
 
 fn prepare(workload: Workload, plan: &Plan, number: u32) -> Result<(Session, Target)> {
-    let process = std::process::id();
-    let owner = format!("tidefs-load-{process}-{number}");
+    let run = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+    let owner = format!("tidefs-load-{run}");
     let mut session = Session::connect(plan.server, &owner, plan.depth)?;
     let directory = enter(&mut session, plan.directory.as_bytes())?;
     let mut compound = Compound::default();
@@ -139,7 +148,7 @@ fn prepare(workload: Workload, plan: &Plan, number: u32) -> Result<(Session, Tar
         workload,
         client: session.client(),
         owner: owner.into_bytes(),
-        run: format!("{process}-{number}"),
+        run,
         directory,
         file,
         state,

@@ -109,7 +109,7 @@ impl Manifest {
         let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
         let content = FILE.read(home, &path)?.ok_or_else(|| damaged("missing"))?;
         let manifest = Self::decode(&content).map_err(|malformed| damaged(malformed.0))?;
-        manifest.check().map_err(|what| damaged(what))?;
+        manifest.check().map_err(damaged)?;
         Ok(manifest)
     }
 

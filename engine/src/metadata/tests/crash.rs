@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::support::{Bench, wait};
-use crate::disk::simulated::{Fault, SimulatedDisk};
+use crate::disk::simulated::SimulatedDisk;
 use crate::identity::{Epoch, Lsn};
 use crate::metadata::Store;
 use crate::metadata::index::BootId;
@@ -144,7 +144,7 @@ fn crash_everywhere(script: &[Step]) {
         let disk = SimulatedDisk::new(at);
         let mut bench = Bench::on(Arc::new(disk.clone()));
         bench.create().unwrap();
-        disk.fail_at(at, Fault::PowerFailure);
+        disk.fail_power_at(at);
         let mut history = History::default();
         let mut epoch = Epoch(0);
         if let Ok(store) = bench.open() {
@@ -228,7 +228,7 @@ proptest! {
         bench.create().unwrap();
         let mut history = History::default();
         for (boot, (steps, crash)) in rounds.iter().enumerate() {
-            disk.fail_at(disk.steps() + crash, Fault::PowerFailure);
+            disk.fail_power_at(disk.steps() + crash);
             if let Ok(store) = bench.open() {
                 history.check_recovered(&store);
                 history.run(&store, steps);

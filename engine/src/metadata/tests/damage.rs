@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::support::{Bench, files, joined, put, text, wait};
-use crate::disk::simulated::{Fault, SimulatedDisk};
+use crate::disk::simulated::SimulatedDisk;
 use crate::error::{Error, OpenError};
 use crate::identity::Lsn;
 
@@ -102,12 +102,14 @@ fn a_failed_write_halts_for_good_and_reads_go_on() {
     bench.create().unwrap();
     let store = bench.open().unwrap();
     wait(put(&store, &[("a", Some("1"))]).durable()).unwrap();
-    disk.fail_at(disk.steps() + 1, Fault::Error(ErrorKind::Other));
+    disk.fail_writes_to(".journal", ErrorKind::Other);
     let lost = put(&store, &[("b", Some("2"))]);
     assert!(matches!(wait(lost.durable()), Err(Error::Halted { .. })));
     assert!(matches!(store.begin(), Err(Error::Halted { .. })));
     assert!(matches!(wait(store.checkpoint()), Err(Error::Halted { .. })));
     assert!(store.halted().unwrap().contains("journal"));
+    disk.repair();
+    assert!(store.begin().is_err(), "a halt is final");
     assert_eq!(text(&store, "a").as_deref(), Some("1"));
     drop(store);
     let store = bench.open().unwrap();
@@ -121,8 +123,10 @@ fn a_full_disk_is_not_the_end() {
     bench.create().unwrap();
     let store = bench.open().unwrap();
     wait(put(&store, &[("a", Some("1"))]).durable()).unwrap();
-    disk.fail_at(disk.steps() + 2, Fault::Error(ErrorKind::StorageFull));
-    // The write that found the disk full is reported to who waits for it; the fold is tried again by itself.
+    disk.fail_writes_to(".delta", ErrorKind::StorageFull);
+    // Whoever waits for the fold is told; it is tried again by itself.
+    assert!(matches!(wait(store.checkpoint()), Err(Error::NoSpace)));
+    disk.repair();
     while let Err(error) = wait(store.checkpoint()) {
         assert!(matches!(error, Error::NoSpace), "{error}");
     }

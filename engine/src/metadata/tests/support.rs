@@ -29,11 +29,16 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn on_real_disk() -> Self {
-        Self::on(Arc::new(RealDisk))
+        Self::new(Arc::new(RealDisk), tempfile::tempdir().unwrap())
     }
 
+    /// The index is not on the simulated disk; it is kept in memory, where there is such a place, for speed.
     pub(super) fn on(disk: Arc<dyn Disk>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self::new(disk, directory)
+    }
+
+    fn new(disk: Arc<dyn Disk>, directory: tempfile::TempDir) -> Self {
         let home = Home {
             disk,
             environment: Environment::system(),

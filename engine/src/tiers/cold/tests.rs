@@ -1,4 +1,5 @@
 use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use bytes::Bytes;
 

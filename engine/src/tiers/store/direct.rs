@@ -87,9 +87,15 @@ impl Store for Direct {
 /// read from the text there.
 fn sort(error: object_store::Error) -> StoreError {
     use object_store::Error as E;
-    let text = describe(&error);
+    let full = describe(&error);
+    let text = shorten(&full);
     match &error {
-        E::NotFound { .. } if text.contains("NoSuchBucket") => StoreError::NoBucket(text),
+        E::NotFound { .. } if full.contains("NoSuchBucket") => StoreError::NoBucket(text),
+        // A 404 that does not say what is missing comes from something before the store, such as a proxy whose store is
+        // away. Taking it for a missing object would look like lost data.
+        E::NotFound { .. } if status_in(&full).is_some() && !full.contains("NoSuchKey") => {
+            StoreError::Transient(text)
+        }
         E::NotFound { .. } => StoreError::NotFound,
         E::AlreadyExists { .. } | E::Precondition { .. } => StoreError::AlreadyExists,
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => StoreError::Denied(text),
@@ -127,9 +133,8 @@ fn status_in(text: &str) -> Option<u16> {
     rest.get(..3)?.parse().ok()
 }
 
-/// The error with its causes, each once, on one line of bounded length.
+/// The error with its causes, each once.
 fn describe(error: &dyn StdError) -> String {
-    const CHARACTERS_MAX: usize = 400;
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(current) = cause {
@@ -140,5 +145,33 @@ fn describe(error: &dyn StdError) -> String {
         }
         cause = current.source();
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(CHARACTERS_MAX).collect()
+    text
+}
+
+/// For a person: one line of bounded length, with the code instead of the XML that S3 answers.
+fn shorten(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 400;
+    let code =
+        text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    let start = text.find("Error performing ").unwrap_or_default();
+    let before_xml = text.get(start..).unwrap_or(text).split('<').next().unwrap_or_default();
+    let words = before_xml.split_whitespace().chain(code);
+    words.collect::<Vec<_>>().join(" ").chars().take(CHARACTERS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_short() {
+        let answer = "Object at location a not found: Error performing GET http://host/a in 1ms - Server returned non-2xx \
+             status code: 404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Key>a</Key></Error>";
+        let expected = "Error performing GET http://host/a in 1ms - Server returned non-2xx status code: 404 Not Found: \
+             NoSuchKey";
+        assert_eq!(shorten(answer), expected);
+        assert_eq!(status_in(answer), Some(404));
+        assert_eq!(shorten("plain\n text"), "plain text");
+        assert_eq!(status_in("no status"), None);
+    }
 }

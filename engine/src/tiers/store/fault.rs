@@ -110,7 +110,11 @@ fn answered(status: u16) -> Error {
     match status {
         401 => Error::Unauthenticated { path, source },
         403 => Error::PermissionDenied { path, source },
-        404 => Error::NotFound { path, source: "<Code>NoSuchBucket</Code>".into() },
+        404 => {
+            Error::NotFound { path, source: "status code: 404 Not Found: <Code>NoSuchBucket</Code>".into() }
+        }
+        // What a proxy says when its store is away.
+        444 => Error::NotFound { path, source: "status code: 404 Not Found: <html></html>".into() },
         _ => Error::Generic { store: "S3", source },
     }
 }

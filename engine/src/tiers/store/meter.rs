@@ -1,4 +1,4 @@
-//! Counts requests and bytes, each try by itself: that is what a provider bills.
+//! Counts requests, each try by itself: that is what a provider bills. Bytes are those of requests that succeeded.
 
 use std::sync::Arc;
 
@@ -34,10 +34,7 @@ impl Store for Meter {
         {
             let mut requests = self.requests.lock();
             match request {
-                Request::Create { .. } => {
-                    requests.put += 1;
-                    requests.bytes_sent += request.transfer_bytes();
-                }
+                Request::Create { .. } => requests.put += 1,
                 Request::Get { .. } => requests.get += 1,
                 Request::Delete { .. } => requests.delete += 1,
                 Request::List { .. } => requests.list += 1,
@@ -50,7 +47,8 @@ impl Store for Meter {
             Ok(Reply::Objects(objects)) => {
                 requests.list += (objects.len() as u64).saturating_sub(1) / LIST_PAGE_OBJECTS;
             }
-            Ok(Reply::Created | Reply::Deleted) => {}
+            Ok(Reply::Created) => requests.bytes_sent += request.transfer_bytes(),
+            Ok(Reply::Deleted) => {}
             Err(_) => requests.failed += 1,
         }
         result

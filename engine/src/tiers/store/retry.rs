@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{RETRY_AFTER, Reply, Request, Store, StoreError};
+use super::{CALL_LIMIT, RETRY_AFTER, Reply, Request, Store, StoreError};
 use crate::environment::Environment;
 
 /// The longest first pause; it doubles with each try.
@@ -36,12 +36,15 @@ impl Retry {
 #[async_trait]
 impl Store for Retry {
     async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
-        let deadline = Instant::now() + request.call_limit();
+        // No try begins after the deadline. One that moves much data may last beyond it, but a store that is gone is known
+        // to be gone at the deadline, however large the request.
+        let deadline = Instant::now() + CALL_LIMIT;
+        let end = deadline + request.transfer_allowance();
         let unavailable = |reason| StoreError::Unavailable { reason, retry_after: RETRY_AFTER };
         let mut tries = 0;
         let mut last = None;
         loop {
-            let reason = match timeout_at(deadline, self.inner.call(request)).await {
+            let reason = match timeout_at(end, self.inner.call(request)).await {
                 Ok(Err(StoreError::Transient(reason))) => reason,
                 Ok(result) => return result,
                 Err(_) => {

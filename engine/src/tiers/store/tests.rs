@@ -31,7 +31,7 @@ async fn passing_faults_are_repeated_and_counted() {
         Pass,
         Status(503),
         Status(429),
-        Status(500),
+        Status(444),
         Refuse,
         LoseReply,
         Truncate,
