@@ -150,10 +150,10 @@ impl Clients {
         let mut table = self.table.lock();
         let client = table.by_id.get(&asked.client).cloned().ok_or(Status::STALE_CLIENTID)?;
         let mut slot = client.create.lock();
-        if let Some(last) = &slot.last {
-            if asked.sequence == slot.next.wrapping_sub(1) {
-                return last.clone().map(|created| (created, None));
-            }
+        if let Some(last) = slot.last
+            && asked.sequence == slot.next.wrapping_sub(1)
+        {
+            return last.map(|created| (created, None));
         }
         if asked.sequence != slot.next {
             return Err(Status::SEQ_MISORDERED);
