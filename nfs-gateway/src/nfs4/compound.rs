@@ -141,8 +141,13 @@ impl Results {
 
     /// Whether this many bytes more still fit.
     fn check_room(&self, more: usize) -> Result<(), Status> {
-        let length = HEADER_BYTES + self.tag.len() + self.writer.len() + more;
+        let length = self.length_with(more);
         self.room.iter().find(|(max, _)| length > *max).map_or(Ok(()), |(_, status)| Err(*status))
+    }
+
+    /// Bytes of the reply, if this many follow.
+    fn length_with(&self, more: usize) -> usize {
+        HEADER_BYTES + self.tag.len() + self.writer.len() + more
     }
 
     /// The operation fails, and with it the compound.
