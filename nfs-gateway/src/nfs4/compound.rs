@@ -34,7 +34,12 @@ pub(super) async fn run(
     }
     let mut guard = None;
     for index in 0..count {
-        let status = match (index, Operation::decode(compound.args.u32()?, minor)) {
+        let Ok(number) = compound.args.u32() else {
+            // What was done before is done and answered.
+            let status = results.fail(OP_ILLEGAL, Status::BADXDR.into());
+            return Ok(settle(&compound, results, status, guard).await);
+        };
+        let status = match (index, Operation::decode(number, minor)) {
             (_, None) => results.fail(OP_ILLEGAL, Status::OP_ILLEGAL.into()),
             (0, Some(Operation::SEQUENCE)) => {
                 match sequence::sequence(&mut compound, request_bytes, count, &mut results) {
