@@ -111,7 +111,7 @@ pub struct Backlog {
 }
 
 /// Requests to the object store.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requests {
     /// PUT and multipart requests.
     pub put: u64,
