@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use engine::Environment;
+use rustix::net::sockopt;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -223,6 +224,10 @@ async fn serve(service: &Service, mut stream: TcpStream, mut stop: watch::Receiv
 /// Small replies leave at once, and the first byte tells what the peer speaks.
 async fn prepare(stream: &TcpStream) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
+    // A client that has vanished without a word does not keep its connection for ever.
+    sockopt::set_socket_keepalive(stream, true).map_err(io::Error::from)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE).map_err(io::Error::from)?;
+    sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS_MAX).map_err(io::Error::from)?;
     let mut first = [0];
     match stream.peek(&mut first).await? {
         0 => Err(Ended::Closed),
@@ -252,6 +257,10 @@ async fn run_clock(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Well below the five minutes after which a client closes an idle connection.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// How long sent bytes may stay without an acknowledgement.
+const UNACKNOWLEDGED_MS_MAX: u32 = 60_000;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The content type of a TLS handshake record; no record mark of an RPC call starts so.
 const TLS_HANDSHAKE: u8 = 0x16;

@@ -34,7 +34,12 @@ pub(super) async fn run(
     }
     let mut guard = None;
     for index in 0..count {
-        let status = match (index, Operation::decode(compound.args.u32()?, minor)) {
+        let Ok(number) = compound.args.u32() else {
+            // What was done before is done and answered.
+            let status = results.fail(OP_ILLEGAL, Status::BADXDR.into());
+            return Ok(settle(&compound, results, status, guard).await);
+        };
+        let status = match (index, Operation::decode(number, minor)) {
             (_, None) => results.fail(OP_ILLEGAL, Status::OP_ILLEGAL.into()),
             (0, Some(Operation::SEQUENCE)) => {
                 match sequence::sequence(&mut compound, request_bytes, count, &mut results) {
@@ -141,8 +146,13 @@ impl Results {
 
     /// Whether this many bytes more still fit.
     fn check_room(&self, more: usize) -> Result<(), Status> {
-        let length = HEADER_BYTES + self.tag.len() + self.writer.len() + more;
+        let length = self.length_with(more);
         self.room.iter().find(|(max, _)| length > *max).map_or(Ok(()), |(_, status)| Err(*status))
+    }
+
+    /// Bytes of the reply, if this many follow.
+    fn length_with(&self, more: usize) -> usize {
+        HEADER_BYTES + self.tag.len() + self.writer.len() + more
     }
 
     /// The operation fails, and with it the compound.

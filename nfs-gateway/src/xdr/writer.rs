@@ -103,11 +103,6 @@ impl Writer {
         Mark { segments: self.done.len(), done_length: self.done_length, offset: self.current.len() }
     }
 
-    /// The position in bytes from the start.
-    pub(crate) fn offset(mark: Mark) -> usize {
-        mark.done_length + mark.offset
-    }
-
     /// Forgets what was written after the mark.
     pub(crate) fn truncate(&mut self, mark: Mark) {
         if mark.segments < self.done.len() {

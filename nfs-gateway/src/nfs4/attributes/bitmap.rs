@@ -26,11 +26,6 @@ impl Bitmap {
         Bitmap { bits, beyond: false }
     }
 
-    /// Adds an attribute.
-    pub(crate) fn insert(&mut self, attribute: Attribute) {
-        self.bits |= 1 << (attribute as u32);
-    }
-
     /// Whether an attribute is in the set.
     pub(crate) fn contains(&self, attribute: Attribute) -> bool {
         self.bits & (1 << (attribute as u32)) != 0

@@ -93,6 +93,9 @@ fn try_sequence(
     if request_bytes > fore.request_bytes_max as usize {
         return Err(Status::REQ_TOO_BIG);
     }
+    if args.cache_this && results.length_with(RESULT_BYTES) > fore.cached_bytes_max as usize {
+        return Err(Status::REP_TOO_BIG_TO_CACHE);
+    }
     let request = SlotRequest { slot: args.slot, sequence: args.sequence, digest: digest(compound) };
     let acquired = session.acquire(request)?;
     session.client.renew(compound.service.now());
@@ -165,4 +168,6 @@ fn uncached(compound: &mut Compound<'_>, results: &mut Results) -> Vec<Bytes> {
     std::mem::replace(results, empty).finish(status)
 }
 
+/// The number, the status and the result of SEQUENCE.
+const RESULT_BYTES: usize = 8 + 16 + 5 * 4;
 const DIGEST_BYTES_MAX: usize = 256;

@@ -146,11 +146,6 @@ impl Client {
         held.expired = true;
         std::mem::take(&mut held.states)
     }
-
-    /// Whether it has been ended.
-    pub(crate) fn is_expired(&self) -> bool {
-        self.held.lock().expired
-    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {

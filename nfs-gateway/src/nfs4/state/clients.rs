@@ -150,10 +150,10 @@ impl Clients {
         let mut table = self.table.lock();
         let client = table.by_id.get(&asked.client).cloned().ok_or(Status::STALE_CLIENTID)?;
         let mut slot = client.create.lock();
-        if let Some(last) = &slot.last {
-            if asked.sequence == slot.next.wrapping_sub(1) {
-                return last.clone().map(|created| (created, None));
-            }
+        if let Some(last) = slot.last
+            && asked.sequence == slot.next.wrapping_sub(1)
+        {
+            return last.map(|created| (created, None));
         }
         if asked.sequence != slot.next {
             return Err(Status::SEQ_MISORDERED);
@@ -242,11 +242,6 @@ impl Clients {
     /// Ends a client with its sessions. Its states are released by [`super::Files::release_client`].
     pub(crate) fn expire(&self, client: &Arc<Client>) {
         self.remove(&mut self.table.lock(), client);
-    }
-
-    /// The client of that id.
-    pub(crate) fn client(&self, id: ClientId) -> Option<Arc<Client>> {
-        self.table.lock().by_id.get(&id).cloned()
     }
 
     /// Those whose time is over: with nothing to lose after a lease, with states after the courtesy.

@@ -102,7 +102,7 @@ impl Shares {
 
     /// What is left of the opens when only this may remain; nothing, if no set of opens makes exactly this.
     fn downgrade(self, to: Share) -> Option<Shares> {
-        let inside = |bit: &u8| bit / 4 & !to.access == 0 && bit % 4 & !to.deny == 0;
+        let inside = |bit: &u8| (bit / 4) & !to.access == 0 && (bit % 4) & !to.deny == 0;
         let rest = (0..16u8).filter(inside).fold(0, |bits, bit| bits | (self.0 & (1 << bit)));
         let rest = Shares(rest);
         (rest.union() == to).then_some(rest)

@@ -64,7 +64,7 @@ impl SessionRequest {
             // The reply cache does not survive a restart, and there is no RDMA.
             flags: self.flags & FLAG_BACK_CHANNEL,
             fore: self.fore.negotiate()?,
-            back: self.back.negotiate_back(),
+            back: self.back.negotiate_back()?,
         })
     }
 
@@ -94,14 +94,18 @@ impl ChannelAttributes {
         })
     }
 
-    /// The back channel as asked for: callbacks are small.
-    fn negotiate_back(&self) -> ChannelAttributes {
-        ChannelAttributes {
+    /// The back channel as asked for, if a callback fits at all.
+    fn negotiate_back(&self) -> Result<ChannelAttributes, Status> {
+        let smallest = self.request_bytes_max.min(self.response_bytes_max);
+        if smallest < limits::MESSAGE_BYTES_MIN || self.operations_max < CALLBACK_OPERATIONS_MIN {
+            return Err(Status::TOOSMALL);
+        }
+        Ok(ChannelAttributes {
             header_pad: 0,
             operations_max: self.operations_max.min(limits::OPERATIONS_MAX),
             requests_max: self.requests_max.min(limits::SLOTS_MAX),
             ..*self
-        }
+        })
     }
 }
 
@@ -141,6 +145,8 @@ impl Session {
     }
 }
 
+/// CB_SEQUENCE and what it is about.
+const CALLBACK_OPERATIONS_MIN: u32 = 2;
 const FLAG_PERSIST: u32 = 1;
 const FLAG_BACK_CHANNEL: u32 = 2;
 const FLAG_RDMA: u32 = 4;
@@ -180,6 +186,8 @@ mod tests {
         assert_eq!(with(|r| r.flags = 8).unwrap_err(), Status::INVAL);
         assert_eq!(with(|r| r.fore.request_bytes_max = 20).unwrap_err(), Status::TOOSMALL);
         assert_eq!(with(|r| r.fore.response_bytes_max = 0).unwrap_err(), Status::TOOSMALL);
+        assert_eq!(with(|r| r.back.request_bytes_max = 10).unwrap_err(), Status::TOOSMALL);
+        assert_eq!(with(|r| r.back.operations_max = 1).unwrap_err(), Status::TOOSMALL);
         let huge = with(|r| {
             r.fore.requests_max = u32::MAX;
             r.fore.operations_max = u32::MAX;

@@ -108,11 +108,11 @@ impl Slots {
     /// The request on the slot has been executed.
     pub(crate) fn complete(&mut self, slot: u32, reply: CachedReply) {
         let found = usize::try_from(slot).ok().and_then(|index| self.slots.get_mut(index));
-        if let Some(slot) = found {
-            if let State::Busy { digest } = slot.state {
-                slot.state = State::Done { digest, reply };
-                self.busy -= 1;
-            }
+        if let Some(slot) = found
+            && let State::Busy { digest } = slot.state
+        {
+            slot.state = State::Done { digest, reply };
+            self.busy -= 1;
         }
     }
 }

@@ -1,0 +1,58 @@
+//! A server on a real file system in a temporary directory.
+
+use std::time::Duration;
+
+use engine::{Budgets, ColdStoreConfig, Environment, FileSystem, KeyFile, OpenOptions};
+use gateway::{Export, NfsServer, ServerOptions};
+use tempfile::TempDir;
+
+pub struct Server {
+    pub directory: TempDir,
+    pub file_system: FileSystem,
+    pub nfs: NfsServer,
+    pub port: u16,
+}
+
+impl Server {
+    pub async fn start() -> Server {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = Environment::system();
+        KeyFile::create(&directory.path().join("key"), &*environment.entropy).unwrap();
+        std::fs::create_dir(directory.path().join("data")).unwrap();
+        FileSystem::make(&directory.path().join("data"), &options(&directory)).unwrap();
+        Self::open(directory).await
+    }
+
+    /// The same file system with a new life of the server.
+    pub async fn restart(self) -> Server {
+        self.nfs.stop().await;
+        self.file_system.shutdown().await.unwrap();
+        drop(self.file_system);
+        Self::open(self.directory).await
+    }
+
+    async fn open(directory: TempDir) -> Server {
+        let data = directory.path().join("data");
+        let id = FileSystem::list(&data).unwrap()[0];
+        let file_system = FileSystem::open(&data, id, options(&directory)).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let choices = ServerOptions {
+            lease: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(5),
+            ..ServerOptions::default()
+        };
+        let export = Export::new(file_system.clone());
+        let nfs = NfsServer::start(listener, export, Environment::system(), choices).await.unwrap();
+        Server { directory, file_system, nfs, port }
+    }
+}
+
+fn options(directory: &TempDir) -> OpenOptions {
+    OpenOptions {
+        key_file: directory.path().join("key"),
+        cold: ColdStoreConfig::Directory(directory.path().join("cold")),
+        environment: Environment::system(),
+        budgets: Budgets { journal_bytes: 32 << 20, ..Budgets::default() },
+    }
+}
