@@ -48,7 +48,8 @@ pub(crate) fn explain<F: TieredFiles>(
             size: attributes.size,
             tiers: Vec::new(),
             last_access: None,
-            rule: "only regular files have a lifecycle; names and metadata always stay in Standard".to_owned(),
+            rule: "only regular files have a lifecycle; names and metadata always stay in Standard"
+                .to_owned(),
             next: "nothing".to_owned(),
             when: None,
         });
@@ -79,12 +80,19 @@ pub fn explain_file(facts: &FileFacts, policy: Policy, now: Timestamp) -> Explan
 
 fn rule(decision: Decision, policy: Policy) -> String {
     match decision {
-        Decision::Keep { reason: KeepReason::NoData, .. } => "a file without data stays in Standard".to_owned(),
-        Decision::Keep { reason: KeepReason::PolicyIsOff, .. } => "to-ia never: files stay in Standard".to_owned(),
+        Decision::Keep { reason: KeepReason::NoData, .. } => {
+            "a file without data stays in Standard".to_owned()
+        }
+        Decision::Keep { reason: KeepReason::PolicyIsOff, .. } => {
+            "to-ia never: files stay in Standard".to_owned()
+        }
         Decision::Keep { reason: KeepReason::AlreadyCold, .. } => {
             format!("to-primary {}: {}", policy.to_primary, way_back(policy.to_primary))
         }
-        Decision::Keep { reason: KeepReason::NotYetDue { after } | KeepReason::AccessedInTheFuture { after }, .. }
+        Decision::Keep {
+            reason: KeepReason::NotYetDue { after } | KeepReason::AccessedInTheFuture { after },
+            ..
+        }
         | Decision::Move { reason: MoveReason::NotAccessedFor(after), .. } => {
             format!("to-ia {after}: files that were not accessed for {after} move to Infrequent Access")
         }
@@ -128,7 +136,9 @@ fn outlook(decision: Decision, policy: Policy, now: Timestamp) -> (String, Optio
                 None => "it stays".to_owned(),
             };
             if matches!(reason, KeepReason::AccessedInTheFuture { .. }) {
-                text.push_str(" (its last access lies in the future: the clock of this machine was set back)");
+                text.push_str(
+                    " (its last access lies in the future: the clock of this machine was set back)",
+                );
             }
             (text, until)
         }

@@ -94,7 +94,9 @@ impl<'a, F: TieredFiles> Mover<'a, F> {
                     self.window.failed();
                     self.publish(Phase::Moving);
                     if self.window.mostly_failures() {
-                        return Next::Stop(format!("more than half of the moves failed, the last one with: {error}"));
+                        return Next::Stop(format!(
+                            "more than half of the moves failed, the last one with: {error}"
+                        ));
                     }
                 }
             }

@@ -55,7 +55,8 @@ impl ScriptedFiles {
 impl TieredFiles for ScriptedFiles {
     fn due(&self, before: Timestamp, _after: &DueCursor, _limit: usize) -> Result<DuePage> {
         let script = self.0.lock();
-        let mut files: Vec<_> = script.files.values().filter(|facts| facts.standard_bytes > 0).cloned().collect();
+        let mut files: Vec<_> =
+            script.files.values().filter(|facts| facts.standard_bytes > 0).cloned().collect();
         files.retain(|facts| facts.last_access <= before);
         files.sort_by_key(|facts| facts.last_access);
         Ok(DuePage { files, next: None })

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use harness::load::{Budget, Plan, Workload};
 use harness::process::free_port;
 use harness::tree::{files_below, snapshot};
-use harness::load::{Budget, Plan, Workload};
 use harness::{Attempt, Cold, Server, ServerSettings};
 use tempfile::TempDir;
 

@@ -12,7 +12,7 @@ use super::{RETRY_AFTER, Reply, Request, Store, StoreError};
 /// success closes the circuit.
 pub(in crate::tiers) struct Circuit {
     inner: Arc<dyn Store>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ struct State {
 
 impl Circuit {
     pub(super) fn new(inner: Arc<dyn Store>) -> Self {
-        Circuit { inner, state: Mutex::default() }
+        Circuit { inner, state: Arc::default() }
     }
 
     /// What is wrong with the store now, if anything.
@@ -33,7 +33,7 @@ impl Circuit {
         self.state.lock().failure.clone()
     }
 
-    fn admit(&self) -> Result<(), StoreError> {
+    fn admit(&self) -> Result<Admission, StoreError> {
         let mut state = self.state.lock();
         let now = Instant::now();
         match state.open_until {
@@ -43,33 +43,42 @@ impl Circuit {
             }
             Some(_) => {
                 state.open_until = Some(now + RETRY_AFTER);
-                Ok(())
+                Ok(Admission::Trial)
             }
-            None => Ok(()),
+            None => Ok(Admission::Closed),
         }
     }
+}
 
-    fn learn(&self, result: &Result<Reply, StoreError>) {
+/// How a request goes through.
+enum Admission {
+    /// With all others.
+    Closed,
+    /// Alone, to find out whether the store is back.
+    Trial,
+}
+
+impl State {
+    fn learn(&mut self, result: &Result<Reply, StoreError>) {
         use StoreError as E;
-        let mut state = self.state.lock();
         match result {
             Ok(_) | Err(E::NotFound | E::AlreadyExists | E::TooShort) => {
-                if state.failure.is_some() {
+                if self.failure.is_some() {
                     tracing::info!("the object store answers again");
                 }
-                *state = State::default();
+                *self = State::default();
             }
             Err(E::Unavailable { reason, .. } | E::Transient(reason)) => {
-                if state.open_until.is_none() {
+                if self.open_until.is_none() {
                     tracing::warn!(%reason, "the object store is away");
                 }
-                state.failure = Some(reason.clone());
-                state.open_until = Some(Instant::now() + RETRY_AFTER);
+                self.failure = Some(reason.clone());
+                self.open_until = Some(Instant::now() + RETRY_AFTER);
             }
             // The store is there, but something is wrong: each request has to find out whether it still is.
             Err(error @ (E::Denied(_) | E::NoBucket(_) | E::NoSpace | E::Refused(_))) => {
-                state.failure = Some(error.to_string());
-                state.open_until = None;
+                self.failure = Some(error.to_string());
+                self.open_until = None;
             }
         }
     }
@@ -78,9 +87,27 @@ impl Circuit {
 #[async_trait]
 impl Store for Circuit {
     async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
-        self.admit()?;
-        let result = self.inner.call(request).await;
-        self.learn(&result);
-        result
+        match self.admit()? {
+            Admission::Closed => {
+                let result = self.inner.call(request).await;
+                self.state.lock().learn(&result);
+                result
+            }
+            Admission::Trial => {
+                // It comes to its end even if whoever asked gives up, for instance because another part of his read was
+                // turned away: else a store that is back might never be noticed.
+                let (inner, state, request) =
+                    (Arc::clone(&self.inner), Arc::clone(&self.state), request.clone());
+                let trial = tokio::spawn(async move {
+                    let result = inner.call(&request).await;
+                    state.lock().learn(&result);
+                    result
+                });
+                let ended = |_: tokio::task::JoinError| {
+                    StoreError::Transient("the trial request was ended".to_owned())
+                };
+                trial.await.unwrap_or_else(|error| Err(ended(error)))
+            }
+        }
     }
 }

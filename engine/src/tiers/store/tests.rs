@@ -158,3 +158,23 @@ async fn the_end_of_an_object_is_told_from_half_an_answer() {
     let missing = Request::Get { path: Path::from("other"), range: 0..1 };
     assert_eq!(stack.store.call(&missing).await.unwrap_err(), StoreError::NotFound);
 }
+
+/// A read of several ranges gives up when one of them is turned away. Its trial must find out all the same that the store is
+/// back, or else such reads would never work again.
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_nobody_waits_for_closes_the_circuit() {
+    let store = FaultyStore::new(&[Fault::Pass]);
+    let stack = stack(&store);
+    stack.store.call(&create()).await.unwrap();
+    store.always(Fault::Refuse);
+    assert!(content(&stack).await.is_err());
+    store.always(Fault::Delay(Duration::from_millis(100)));
+    tokio::time::sleep(RETRY_AFTER).await;
+    {
+        let trial = content(&stack);
+        tokio::pin!(trial);
+        assert!(futures::poll!(&mut trial).is_pending());
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(stack.circuit.failure(), None);
+}
