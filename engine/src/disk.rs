@@ -5,12 +5,16 @@
 //! A file's bytes are durable after [`DiskFile::sync_data`] (or when written to a [`OpenHow::DirectDurable`] file); its
 //! name is durable only after [`Disk::sync_directory`] of its directory. A failed sync is final: the caller must not retry it.
 
+mod publish;
 mod real;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use publish::{publish, read_small, sync_parent};
 pub use real::RealDisk;
 
 /// A directory tree on stable storage.

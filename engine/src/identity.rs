@@ -84,6 +84,12 @@ impl FileSystemId {
         u128::from_str_radix(digits, 16).ok().map(FileSystemId)
     }
 
+    /// The id of [`FileSystemId::to_bytes`]; `None` if no id has these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let id = u128::from_be_bytes(bytes);
+        (id >> Self::BITS == 0).then_some(FileSystemId(id))
+    }
+
     /// The id as bytes, for binding it into encryption.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

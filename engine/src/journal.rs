@@ -1,5 +1,124 @@
 //! The journal: every change is one record in it, and nothing is acknowledged before its record is durable.
+//!
+//! Records are queued in the order of their LSNs; one thread seals all that are waiting into one frame and writes it (group
+//! commit). Files are preallocated, used once under one key, and recycled when a checkpoint covers them.
+//!
+//! # Crash consistency
+//! - A crash loses the records that were not durable: always a suffix. A record is replayed whole or not at all, because the frame
+//!   that carries it authenticates as a whole.
+//! - The end of the journal is the first frame that does not authenticate. If a valid frame follows it in the same file, or the next
+//!   file does not go on with the next LSN, something durable was damaged, and the open fails instead of losing it.
+//! - After a crash no old file is written again: the next record begins a new file under a new key, so that no nonce repeats.
+//! - A crash can leak spare files; the next open takes or removes them.
+//! - A failed write or sync halts the journal for good; nobody retries it, since the kernel may have dropped the bytes.
 
+mod files;
+mod format;
+mod inbox;
+mod ledger;
+mod progress;
+pub(crate) mod record;
+mod replay;
+mod supply;
 mod ticket;
+mod writer;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::identity::Lsn;
+use inbox::{Inbox, Queued};
+use ledger::Ledger;
+use supply::Supply;
+use writer::FrameWriter;
+
+pub(crate) use progress::{Progress, Starved, State};
+pub(crate) use record::Changes;
+pub(crate) use replay::{Replayed, replay};
 pub use ticket::{Durable, Pending, Ticket};
+
+/// Where the journal is and how large its files are.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) directory: PathBuf,
+    pub(crate) home: Home,
+    pub(crate) file_bytes: u64,
+}
+
+/// The journal of an open file system.
+pub(crate) struct Journal {
+    inbox: Arc<Inbox>,
+    supply: Arc<Supply>,
+    ledger: Arc<Ledger>,
+    progress: Arc<Progress>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Begins a new file after what was replayed.
+    pub(crate) fn start(place: Place, replayed: Replayed, progress: Arc<Progress>) -> Result<Self> {
+        let supply = Arc::new(Supply::open(&place, Arc::clone(&progress))?);
+        let inbox = Arc::new(Inbox::default());
+        let next_number = replayed.next_number;
+        let ledger = Arc::new(Ledger::new(replayed));
+        let writer = FrameWriter::new(
+            place,
+            next_number,
+            Arc::clone(&inbox),
+            Arc::clone(&supply),
+            Arc::clone(&ledger),
+            Arc::clone(&progress),
+        );
+        let journal =
+            Journal { inbox, supply: Arc::clone(&supply), ledger, progress, threads: Mutex::default() };
+        journal.spawn("tidefs-spares", move || supply.run())?;
+        journal.spawn("tidefs-journal", move || writer.run())?;
+        Ok(journal)
+    }
+
+    fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        self.threads.lock().push(handle.map_err(Error::io("cannot start a thread for", name))?);
+        Ok(())
+    }
+
+    /// Queues an encoded record. The caller queues records in the order of their LSNs.
+    pub(crate) fn append(&self, lsn: Lsn, record: Vec<u8>) -> Ticket {
+        self.inbox.push(Queued { lsn, record });
+        Ticket::at(Arc::clone(&self.progress), lsn)
+    }
+
+    /// Gives back the files whose records all stand in durable checkpoints (D3).
+    pub(crate) fn trim(&self, covered: Lsn) {
+        for path in self.ledger.trim(covered) {
+            self.supply.recycle(path);
+        }
+    }
+
+    /// Bytes of frames that no checkpoint covers yet.
+    pub(crate) fn uncovered_bytes(&self) -> u64 {
+        self.ledger.uncovered_bytes()
+    }
+
+    /// Writes what is queued and ends. Later appends are never durable.
+    pub(crate) fn stop(&self) {
+        self.inbox.stop();
+        self.supply.stop();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the journal panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -3,16 +3,26 @@
 //! It knows no NFS, no policy, no HTTP and no command line.
 
 pub mod attributes;
+mod buffer;
+mod codec;
 pub mod credential;
+mod data;
 pub mod disk;
 pub mod environment;
 pub mod error;
 pub mod file_system;
+mod home;
 pub mod identity;
 pub mod journal;
 mod keys;
 pub mod limits;
+mod metadata;
+mod ops;
+mod records;
 pub mod tiering;
+mod tiers;
+mod upkeep;
+mod volume;
 
 pub use attributes::*;
 pub use credential::{Access, Credential};
@@ -21,4 +31,5 @@ pub use error::{Error, ErrorKind, OpenError, Result};
 pub use file_system::*;
 pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
+pub use keys::KeyFile;
 pub use tiering::*;

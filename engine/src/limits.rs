@@ -12,6 +12,37 @@ pub const FILE_SIZE_MAX: u64 = 52_673_613_135_872;
 pub const BLOCK_BYTES: u64 = 64 * 1024;
 /// Bytes in one read or write: what the Linux client sends at most.
 pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of the smallest journal file: large enough for a record of [`RECORD_BYTES_MAX`].
+pub const JOURNAL_FILE_BYTES_MIN: u64 = 2 * 1024 * 1024;
+/// Journal files within the journal's budget: with eight, trimming gives room back in steps of an eighth.
+pub const JOURNAL_FILES: u64 = 8;
+/// Bytes of one journal record, that is of all keys and values that one transaction changes and about 16 for each of them. It fits
+/// the smallest journal file, whatever the budget is, and takes the content of one largest transfer with room to spare.
+pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024 - 64 * 1024;
+/// Bytes of records that one journal write carries, unless a single record is larger: more would only add latency.
+pub const JOURNAL_FRAME_BYTES: usize = 1024 * 1024;
+/// Bytes of entries in one sealed chunk of a checkpoint file: the unit that a merge holds in memory for each file.
+pub const CHECKPOINT_CHUNK_BYTES: usize = 64 * 1024;
+/// Delta checkpoints beside the base, before they are merged into one: an open reads all of them, and each is an open file of a merge.
+pub const DELTAS_MAX: usize = 16;
+/// Bytes of deltas that are not worth rewriting the base for.
+pub const DELTA_BYTES_KEPT: u64 = 64 * 1024 * 1024;
+/// Entries in one batch of the index: sled holds a batch in memory more than once.
+pub const INDEX_BATCH_ENTRIES: usize = 4096;
+/// Bytes of values in one batch of the index, for the same reason.
+pub const INDEX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
+const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BYTES_MIN);
+const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);
 const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
 const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
+/// Blocks that one record of a truncation may release: 8 GiB, some 3 MiB of journal. Longer cuts take several records.
+pub(crate) const TRUNCATE_BLOCKS_MAX: u64 = 131_072;
+/// Bytes up to which a flush goes into the journal as pieces: one sync instead of two, at the price of writing twice.
+pub(crate) const PIECE_FLUSH_BYTES_MAX: u64 = 128 * 1024;
+/// Bytes of pieces in one record.
+pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
+/// Extents that one record changes at most, except in a truncation: some 64 KiB of journal.
+pub(crate) const RECORD_EXTENTS_MAX: usize = 512;
+/// Blocks in one append to a segment: 32 MiB held in memory until they are synced.
+pub(crate) const APPEND_BLOCKS_MAX: usize = 512;

@@ -1,0 +1,40 @@
+# What there is to do with tidefs. `make` alone lists it.
+
+# Parts of `make test` that a machine may lack; `no` leaves their tests out, and the output says so.
+export GUEST ?= yes
+export MINIO ?= yes
+# Built with `make deny-tool` if cargo-deny is not installed.
+CARGO_DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check deny-tool bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  make test GUEST=no MINIO=no   leaves out the tests with a real Linux client, with a real MinIO'
+
+run: ## Build, and serve a file system on 127.0.0.1:2049 (no root needed)
+	cargo run --release --locked --package tidefs-gateway --bin tidefs -- serve
+
+build: ## Build the server and all tests, for development
+	cargo build --workspace --bins --tests --locked
+
+test: ## Set up what the tests need, run all of them, and count them
+	tests/setup/test
+
+check: deny-tool ## Format, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+	cargo deny --all-features check bans licenses sources
+
+deny-tool:
+	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
+
+bench: ## Measure the engine, and the server through its gateway
+	cargo build --release --locked --workspace --bins
+	target/release/tidefs-bench
+	cargo bench --locked --package tidefs-engine
+
+clean: ## Remove what was built
+	cargo clean

@@ -1,0 +1,14 @@
+//! File content at rest: blocks of up to 64 KiB, sealed into append-only segments.
+//!
+//! The block format is the same in every tier ([`format`]); a segment is a local file in Standard ([`standard`]) and an
+//! object in a cold tier. Metadata points to a block by its [`BlockAddress`]; opened blocks are kept in the [`BlockCache`].
+
+pub(crate) mod block;
+pub(crate) mod cache;
+pub(crate) mod format;
+pub(crate) mod runs;
+pub(crate) mod standard;
+
+pub(crate) use block::{BlockAddress, BlockIdentity, Codec, PlainBlock};
+pub(crate) use cache::BlockCache;
+pub(crate) use standard::{StandardTier, blocking};

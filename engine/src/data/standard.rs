@@ -1,0 +1,176 @@
+//! The Standard tier: segments as local files.
+//!
+//! The directory holds one file for each segment, named by its id in 32 hexadecimal digits, with the bytes of
+//! [`super::format`] and nothing else. Blocks are stored as they are: hot data is not worth the time to compress it.
+//!
+//! # Crash consistency
+//! [`StandardTier::append`] returns when the blocks are durable and so is the name of their file (rule D1: the caller
+//! journals its extents only then). A crash can lose blocks that were not answered yet; nobody points to them.
+//! It can leak a file without any block that is pointed to, or blocks at the end of a file: the collector finds both
+//! by the live bytes of the segment, which are zero or too few. No segment is written to after a restart, and after a failed write the
+//! segment is abandoned: its counters may have been used for bytes that are on the disk. A failed sync halts the tier,
+//! because what the system still holds of the file is unknown then. [`StandardTier::remove`] can be repeated.
+
+mod files;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::block::{BlockAddress, BlockIdentity, PlainBlock};
+use super::format::{DirectoryEntry, PackedBlock};
+use super::runs::{RunLimits, Wanted, runs};
+use crate::disk::Disk;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::identity::{FileSystemId, SegmentId};
+use crate::keys::DataKey;
+use files::SegmentFiles;
+use writer::{Order, Writer};
+
+/// Requests that wait for the writer before callers do.
+const QUEUE_MAX: usize = 256;
+
+/// Reading over a gap costs less than a second system call.
+const RUN_LIMITS: RunLimits = RunLimits { gap_bytes_max: 64 * 1024, run_bytes_max: 2 << 20 };
+
+/// The Standard tier of one file system.
+pub(crate) struct StandardTier {
+    files: Arc<SegmentFiles>,
+    state: Arc<State>,
+    orders: mpsc::Sender<Order>,
+}
+
+/// What the writer and its callers share.
+#[derive(Default)]
+struct State {
+    active: Mutex<Option<SegmentId>>,
+    halted: Mutex<Option<String>>,
+}
+
+impl State {
+    fn check(&self) -> Result<()> {
+        match &*self.halted.lock() {
+            Some(reason) => Err(Error::Halted { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Accepts nothing more; the first reason stays.
+    fn halt(&self, reason: String) -> Error {
+        tracing::error!(%reason, "the Standard tier stopped accepting data");
+        let mut halted = self.halted.lock();
+        Error::Halted { reason: halted.get_or_insert(reason).clone() }
+    }
+}
+
+impl StandardTier {
+    /// Opens the tier, and makes the directory if there is none. A segment is closed when it has that many bytes.
+    pub(crate) fn open(
+        directory: &Path,
+        disk: Arc<dyn Disk>,
+        environment: Environment,
+        data_key: &DataKey,
+        file_system: FileSystemId,
+        segment_bytes: u64,
+    ) -> Result<StandardTier> {
+        let files = Arc::new(SegmentFiles::open(directory, disk, data_key.clone(), file_system)?);
+        let state = Arc::new(State::default());
+        let (orders, queue) = mpsc::channel(QUEUE_MAX);
+        let writer = Writer::new(Arc::clone(&files), Arc::clone(&state), environment, segment_bytes);
+        std::thread::Builder::new()
+            .name("segment-writer".into())
+            .spawn(move || writer.run(queue))
+            .map_err(Error::io("cannot start the writer of", directory))?;
+        Ok(StandardTier { files, state, orders })
+    }
+
+    /// Stores blocks, at most 1,024 at once. They are durable when this returns. On [`Error::NoSpace`] nothing was stored,
+    /// and the next call may succeed.
+    pub(crate) async fn append(&self, blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
+        if blocks.is_empty() {
+            return Ok(Vec::new());
+        }
+        if blocks.len() > writer::REQUEST_BLOCKS_MAX {
+            return Err(Error::Invalid { what: "too many blocks in one append" });
+        }
+        let blocks = blocks.into_iter().map(PackedBlock::plain).collect::<Result<_>>()?;
+        self.order(|reply| Order::Append { blocks, reply }).await
+    }
+
+    /// Closes the segment that is being written; the next append begins a new one.
+    pub(crate) async fn close_active(&self) -> Result<()> {
+        self.order(|reply| Order::Close { reply }).await
+    }
+
+    /// The segment that is being written, if any. It must not be removed.
+    pub(crate) fn active(&self) -> Option<SegmentId> {
+        *self.state.active.lock()
+    }
+
+    /// Reads a block. [`Error::Corrupt`] if the segment is gone or its bytes are not the ones that were stored.
+    pub(crate) async fn read(&self, address: &BlockAddress, identity: BlockIdentity) -> Result<Bytes> {
+        let mut blocks = self.read_many(&[(*address, identity)]).await?;
+        blocks.pop().ok_or_else(|| Error::corrupt("a read gave no block"))
+    }
+
+    /// Reads blocks, neighbours together, and returns them in the order asked for.
+    pub(crate) async fn read_many(&self, wanted: &[Wanted]) -> Result<Vec<Bytes>> {
+        let (files, wanted) = (Arc::clone(&self.files), wanted.to_vec());
+        blocking(move || files.read_runs(&wanted, &runs(&wanted, RUN_LIMITS))).await
+    }
+
+    /// All segments with the lengths of their files.
+    pub(crate) fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
+        self.files.list()
+    }
+
+    /// Unlinks a segment; one that is gone is no error.
+    pub(crate) async fn remove(&self, segment: SegmentId) -> Result<()> {
+        if self.active() == Some(segment) {
+            return Err(Error::Invalid { what: "the segment is being written" });
+        }
+        self.state.check()?;
+        let (files, state) = (Arc::clone(&self.files), Arc::clone(&self.state));
+        blocking(move || {
+            files.remove(segment)?;
+            files.sync_names().map_err(|error| state.halt(error.to_string()))
+        })
+        .await
+    }
+
+    /// Every block that was ever synced into the segment, and perhaps some at its end that a crash left unfinished: nobody
+    /// points to those. Damage before the last batch is [`Error::Corrupt`]; a last batch whose description is damaged looks
+    /// like an unfinished one and is left out, so the caller compares with the live bytes that it knows of.
+    pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
+        let files = Arc::clone(&self.files);
+        blocking(move || files.directory(segment)).await
+    }
+
+    /// Why nothing more is accepted, if so.
+    pub(crate) fn halted(&self) -> Option<String> {
+        self.state.halted.lock().clone()
+    }
+
+    async fn order<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T>>) -> Order) -> Result<T> {
+        self.state.check()?;
+        let (reply, answer) = oneshot::channel();
+        let gone = || Error::Halted { reason: "the segment writer ended".into() };
+        self.orders.send(make(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// Runs work that blocks or computes for long, away from the threads that serve requests.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Error::Halted { reason: "a worker thread failed".into() })?
+}

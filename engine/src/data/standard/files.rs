@@ -1,0 +1,206 @@
+//! The files of the segments: their names, reading them, removing them.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::data::block::PLAIN_BYTES_MAX;
+use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, SegmentOpener, SegmentSealer};
+use crate::data::runs::{Run, Wanted, slice_of};
+use crate::disk::{Disk, DiskFile, OpenHow};
+use crate::error::{Error, Result};
+use crate::identity::{FileSystemId, SegmentId};
+use crate::keys::DataKey;
+
+/// Segments that are kept open for reading, far below the usual limit of 1,024 files.
+const OPEN_FILES_MAX: usize = 128;
+
+/// The segment files of one file system.
+pub(super) struct SegmentFiles {
+    directory: PathBuf,
+    disk: Arc<dyn Disk>,
+    data_key: DataKey,
+    file_system: FileSystemId,
+    open: Mutex<HashMap<SegmentId, Arc<OpenSegment>>>,
+}
+
+/// A segment that is open for reading.
+struct OpenSegment {
+    file: Arc<dyn DiskFile>,
+    opener: SegmentOpener,
+}
+
+impl SegmentFiles {
+    pub(super) fn open(
+        directory: &Path,
+        disk: Arc<dyn Disk>,
+        data_key: DataKey,
+        file_system: FileSystemId,
+    ) -> Result<SegmentFiles> {
+        disk.create_directory(directory).map_err(Error::io("cannot make", directory))?;
+        if let Some(parent) = directory.parent() {
+            disk.sync_directory(parent).map_err(Error::io("cannot sync", parent))?;
+        }
+        let directory = directory.to_path_buf();
+        Ok(SegmentFiles { directory, disk, data_key, file_system, open: Mutex::default() })
+    }
+
+    pub(super) fn path(&self, segment: SegmentId) -> PathBuf {
+        self.directory.join(segment.to_string())
+    }
+
+    pub(super) fn begin(&self, segment: SegmentId, buffer: &mut Vec<u8>) -> Result<SegmentSealer> {
+        SegmentSealer::begin(self.file_system, &self.data_key, segment, buffer)
+    }
+
+    pub(super) fn create(&self, segment: SegmentId) -> Result<Arc<dyn DiskFile>> {
+        let path = self.path(segment);
+        self.disk.open(&path, OpenHow::CreateNew).map_err(Error::io("cannot create", path))
+    }
+
+    pub(super) fn sync_names(&self) -> Result<()> {
+        self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))
+    }
+
+    pub(super) fn remove(&self, segment: SegmentId) -> Result<()> {
+        let path = self.path(segment);
+        let removed = self.disk.remove(&path).map_err(Error::io("cannot remove", path));
+        // Also after a failure: an open file would keep its space.
+        self.open.lock().remove(&segment);
+        removed
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
+        let names = self.disk.list(&self.directory).map_err(Error::io("cannot list", &self.directory))?;
+        let mut segments = Vec::with_capacity(names.len());
+        for segment in names.iter().filter_map(|name| parse_name(name)) {
+            let path = self.path(segment);
+            let length = self.disk.open(&path, OpenHow::Read).and_then(|file| file.length());
+            match length {
+                Ok(length) => segments.push((segment, length)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("cannot open", path)(error)),
+            }
+        }
+        Ok(segments)
+    }
+
+    /// Reads the runs and opens their blocks, in the order of the wanted ones.
+    pub(super) fn read_runs(&self, wanted: &[Wanted], runs: &[Run]) -> Result<Vec<Bytes>> {
+        let mut blocks = vec![Bytes::new(); wanted.len()];
+        for run in runs {
+            let segment = self.segment(run.segment)?;
+            let bytes = self.read_range(&segment, run.range.start, length_of(run))?;
+            for &member in &run.members {
+                let (Some((address, identity)), Some(block)) = (wanted.get(member), blocks.get_mut(member))
+                else {
+                    continue;
+                };
+                *block = segment.opener.open_frame(address, *identity, slice_of(run, &bytes, address))?;
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Walks the batches of a segment.
+    pub(super) fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
+        let segment = self.segment(segment)?;
+        let path = self.path(segment.opener.segment());
+        let length = segment.file.length().map_err(Error::io("cannot read", path))?;
+        segment.opener.open_header(&self.read_range(&segment, 0, HEADER_BYTES)?)?;
+        let mut entries = Vec::new();
+        let mut offset = HEADER_BYTES as u64;
+        while offset < length {
+            match self.batch(&segment, offset, length) {
+                Ok((batch, end)) => {
+                    entries.extend(batch);
+                    offset = end;
+                }
+                Err(Error::Corrupt { what }) => {
+                    self.check_torn(&segment, offset, length, what)?;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn batch(&self, segment: &OpenSegment, offset: u64, length: u64) -> Result<(Vec<DirectoryEntry>, u64)> {
+        let header = self.read_range(segment, offset, BATCH_HEADER_BYTES)?;
+        let header = segment.opener.open_batch_header(offset, &header)?;
+        if header.end() > length {
+            return Err(Error::corrupt(format!("the batch at {offset} is cut short")));
+        }
+        let directory = self.read_range(segment, header.directory_offset(), header.directory_bytes())?;
+        Ok((segment.opener.open_directory(&header, &directory)?, header.end()))
+    }
+
+    /// A crash can leave only the last batch unfinished, because each is synced before the next is written. So a whole batch
+    /// anywhere behind the bad place means damage.
+    fn check_torn(&self, segment: &OpenSegment, offset: u64, length: u64, what: String) -> Result<()> {
+        let window_bytes = 4 * PLAIN_BYTES_MAX as usize;
+        let mut start = offset + 1;
+        while start < length {
+            let window = self.read_range(segment, start, window_bytes)?;
+            for place in batch_magics(&window) {
+                let candidate = start + place as u64;
+                if self.batch(segment, candidate, length).is_ok() {
+                    return Err(Error::corrupt(what));
+                }
+            }
+            start += (window_bytes - BATCH_HEADER_BYTES) as u64;
+        }
+        Ok(())
+    }
+
+    fn segment(&self, id: SegmentId) -> Result<Arc<OpenSegment>> {
+        if let Some(open) = self.open.lock().get(&id) {
+            return Ok(Arc::clone(open));
+        }
+        let path = self.path(id);
+        let file = self.disk.open(&path, OpenHow::Read).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::corrupt(format!("segment {id} is missing")),
+            _ => Error::io("cannot open", path)(error),
+        })?;
+        let opener = SegmentOpener::new(self.file_system, &self.data_key, id);
+        let opened = Arc::new(OpenSegment { file, opener });
+        let mut open = self.open.lock();
+        if open.len() >= OPEN_FILES_MAX {
+            let any = open.keys().next().copied();
+            any.and_then(|any| open.remove(&any));
+        }
+        open.insert(id, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn read_range(&self, segment: &OpenSegment, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let path = || self.path(segment.opener.segment());
+        let read = segment
+            .file
+            .read_at(&mut bytes, offset)
+            .map_err(|error| Error::io("cannot read", path())(error))?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+}
+
+fn length_of(run: &Run) -> usize {
+    usize::try_from(run.range.end - run.range.start).unwrap_or(usize::MAX)
+}
+
+fn parse_name(name: &str) -> Option<SegmentId> {
+    let mut id = [0; 16];
+    hex::decode_to_slice(name, &mut id).ok()?;
+    Some(SegmentId(id)).filter(|id| id.to_string() == name)
+}
+
+fn batch_magics(window: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let magic = crate::data::format::BATCH_MAGIC;
+    window.windows(magic.len()).enumerate().filter(move |(_, bytes)| *bytes == magic).map(|(place, _)| place)
+}

@@ -1,0 +1,163 @@
+//! The tier on a disk that fills up, fails to sync, or holds a sync back.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::*;
+use crate::disk::{DiskFile, OpenHow};
+
+/// The real disk with faults that a test switches on.
+struct FailingDisk {
+    /// Bytes that can still be written.
+    space: AtomicU64,
+    fail_syncs: AtomicBool,
+    fail_directory_syncs: AtomicBool,
+    syncs: AtomicU64,
+    /// While closed, every sync waits.
+    gate_closed: AtomicBool,
+}
+
+struct FailingFile {
+    disk: Arc<FailingDisk>,
+    file: Arc<dyn DiskFile>,
+}
+
+impl FailingDisk {
+    fn new() -> Arc<FailingDisk> {
+        Arc::new(FailingDisk {
+            space: AtomicU64::new(u64::MAX),
+            fail_syncs: AtomicBool::new(false),
+            fail_directory_syncs: AtomicBool::new(false),
+            syncs: AtomicU64::new(0),
+            gate_closed: AtomicBool::new(false),
+        })
+    }
+}
+
+/// The disk as the tier gets it.
+struct Handle(Arc<FailingDisk>);
+
+impl Disk for Handle {
+    fn open(&self, path: &Path, how: OpenHow) -> io::Result<Arc<dyn DiskFile>> {
+        let file = RealDisk.open(path, how)?;
+        Ok(Arc::new(FailingFile { disk: Arc::clone(&self.0), file }))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(directory)
+    }
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_directory(path)
+    }
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        if self.0.fail_directory_syncs.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the directory cannot be synced"));
+        }
+        RealDisk.sync_directory(path)
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+}
+
+impl DiskFile for FailingFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let space = self.disk.space.load(Ordering::Relaxed);
+        let fits = bytes.len().min(usize::try_from(space).unwrap_or(usize::MAX));
+        self.file.write_all_at(&bytes[..fits], offset)?;
+        self.disk.space.store(space - fits as u64, Ordering::Relaxed);
+        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        while self.disk.gate_closed.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        self.disk.syncs.fetch_add(1, Ordering::Relaxed);
+        if self.disk.fail_syncs.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the file cannot be synced"));
+        }
+        self.file.sync_data()
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.file.set_length(length)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::new();
+    let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
+    let (kept, address) = append_checked(&tier, vec![block(1, 0, 1000)]).await.remove(0);
+    let length = tier.list().unwrap()[0].1;
+
+    disk.space.store(500, Ordering::Relaxed);
+    for _ in 0..5 {
+        assert!(matches!(tier.append(vec![block(1, 1, 1000)]).await, Err(Error::NoSpace)));
+    }
+    assert_eq!(tier.halted(), None);
+    assert_eq!(tier.list().unwrap(), [(address.segment, length)], "failed batches leave nothing behind");
+    assert_eq!(tier.read(&address, kept.identity).await.unwrap(), kept.bytes);
+
+    disk.space.store(u64::MAX, Ordering::Relaxed);
+    append_checked(&tier, vec![block(1, 1, 1000)]).await;
+    assert_ne!(tier.active(), Some(address.segment), "counters of the failed batch are not used again");
+    assert_eq!(tier.directory(address.segment).await.unwrap(), [(kept.identity, address)]);
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_final_and_reads_go_on() {
+    for of_the_directory in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FailingDisk::new();
+        let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
+        let (kept, address) = append_checked(&tier, vec![block(1, 0, 1000)]).await.remove(0);
+        tier.close_active().await.unwrap();
+
+        let switch = if of_the_directory { &disk.fail_directory_syncs } else { &disk.fail_syncs };
+        switch.store(true, Ordering::Relaxed);
+        assert!(matches!(tier.append(vec![block(1, 1, 10)]).await, Err(Error::Halted { .. })));
+        switch.store(false, Ordering::Relaxed);
+        assert!(matches!(tier.append(vec![block(1, 1, 10)]).await, Err(Error::Halted { .. })));
+        assert!(matches!(tier.remove(address.segment).await, Err(Error::Halted { .. })));
+        assert!(tier.halted().unwrap().contains("cannot be synced"));
+        assert_eq!(tier.read(&address, kept.identity).await.unwrap(), kept.bytes);
+    }
+}
+
+#[tokio::test]
+async fn appends_that_wait_share_one_sync() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::new();
+    let tier = Arc::new(open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk)))));
+    disk.gate_closed.store(true, Ordering::Release);
+    let spawn = |content| {
+        let tier = Arc::clone(&tier);
+        tokio::spawn(async move { tier.append(vec![block(content, 0, 100)]).await })
+    };
+    let first = spawn(0);
+    // The writer has taken the first request when it has named its segment; it then stands before the gate.
+    while tier.active().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let others: Vec<_> = (1..=20).map(spawn).collect();
+    // On this runtime of one thread, one turn lets each of them hand in its request.
+    tokio::task::yield_now().await;
+    disk.gate_closed.store(false, Ordering::Release);
+    first.await.unwrap().unwrap();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(disk.syncs.load(Ordering::Relaxed), 2);
+}

@@ -1,0 +1,168 @@
+//! Making, listing, opening and closing file systems.
+//!
+//! `DATA/fs-<17 hex>/` holds one: `superblock`, `lock`, `journal/`, `checkpoint/`, `index/`, `segments/`.
+//!
+//! # Crash consistency
+//! A new file system is built under another name and renamed when it is complete, so that a crash leaves none or a whole
+//! one; what a crash left is removed by the next making.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use super::options::{Budgets, OpenOptions};
+use crate::buffer::WriteBuffer;
+use crate::data::{BlockCache, StandardTier};
+use crate::disk::{Disk, RealDisk};
+use crate::error::{Error, OpenError, Result};
+use crate::identity::{FileSystemId, InodeId};
+use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
+use crate::metadata::{Store, StoreBudgets};
+use crate::ops::access_log::AccessLog;
+use crate::tiers::ColdTier;
+use crate::upkeep::{self, Uploads};
+use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Volume};
+
+/// What a directory is called while its file system is being made.
+const UNFINISHED: &str = ".unfinished";
+
+pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let keys = KeyFile::open(&options.key_file)?;
+    disk.create_directory(data).map_err(Error::io("cannot make", data))?;
+    let entropy = options.environment.entropy.as_ref();
+    let mut random = [0; 16];
+    entropy.fill(&mut random);
+    let id = FileSystemId::from_random(random);
+    let unfinished = data.join(format!("{id}{UNFINISHED}"));
+    let data_key = Superblock::create(&unfinished, disk.as_ref(), &options.environment, &keys, id)?;
+    Store::create(&unfinished, &disk, &options.environment, &data_key, id, store_budgets(&options.budgets))?;
+    disk.sync_directory(&unfinished).map_err(Error::io("cannot sync", &unfinished))?;
+    let finished = data.join(id.to_string());
+    disk.rename(&unfinished, &finished).map_err(Error::io("cannot rename", &unfinished))?;
+    disk.sync_directory(data).map_err(Error::io("cannot sync", data))?;
+    Ok(id)
+}
+
+pub(super) fn list(data: &Path) -> Result<Vec<FileSystemId>> {
+    let names = match RealDisk.list(data) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        result => result.map_err(Error::io("cannot list", data))?,
+    };
+    let mut ids: Vec<_> = names.iter().filter_map(|name| FileSystemId::parse(name)).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+pub(super) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<Arc<Volume>> {
+    let home = data.join(id.to_string());
+    let parts = {
+        let (home, options) = (home.clone(), options.clone());
+        crate::data::blocking(move || open_parts(&home, id, &options)).await?
+    };
+    let cold = ColdTier::open(&options.cold, id, options.environment.clone(), &parts.data_key)?;
+    cold.probe().await?;
+    let volume = Arc::new(assemble(home, id, options, parts, cold));
+    volume.start().await?;
+    drop(upkeep::start(&volume));
+    Ok(volume)
+}
+
+/// What is opened with blocking calls.
+struct Parts {
+    lock: DirectoryLock,
+    disk: Arc<dyn Disk>,
+    data_key: DataKey,
+    store: Arc<Store>,
+    standard: StandardTier,
+}
+
+fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let keys = KeyFile::open(&options.key_file)?;
+    let (_, data_key) = Superblock::open(home, disk.as_ref(), &keys, id)?;
+    let lock = DirectoryLock::take(home)?;
+    let environment = options.environment.clone();
+    let budgets = store_budgets(&options.budgets);
+    let store = Store::open(home, Arc::clone(&disk), environment.clone(), &data_key, id, budgets)?;
+    let segments = home.join("segments");
+    let segment_bytes = options.budgets.segment_bytes;
+    let standard =
+        StandardTier::open(&segments, Arc::clone(&disk), environment, &data_key, id, segment_bytes)?;
+    Ok(Parts { lock, disk, data_key, store, standard })
+}
+
+fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts, cold: ColdTier) -> Volume {
+    let Parts { lock, disk, data_key, store, standard } = parts;
+    let budgets = options.budgets;
+    // Folding what is in memory writes each byte once to a segment or a checkpoint and once to the index.
+    let reserve = budgets.overlay_bytes.saturating_mul(2);
+    let clock = Arc::clone(&options.environment.clock);
+    Volume {
+        id,
+        epoch: store.epoch(),
+        names: NameHasher::new(&data_key),
+        data_key,
+        environment: options.environment,
+        budgets,
+        store,
+        standard,
+        cold,
+        cache: BlockCache::new(budgets.block_cache_bytes),
+        buffer: WriteBuffer::new(),
+        locks: InodeLocks::new(),
+        pins: Pins::default(),
+        access_log: AccessLog::default(),
+        space: SpaceGuard::new(disk, home, clock, reserve),
+        uploads: Uploads::default(),
+        data_writes: tokio::sync::RwLock::new(()),
+        keep_orphans: AtomicBool::new(true),
+        last_release: parking_lot::Mutex::new(None),
+        upkeep: Notify::new(),
+        closing: AtomicBool::new(false),
+        _lock: lock,
+    }
+}
+
+fn store_budgets(budgets: &Budgets) -> StoreBudgets {
+    StoreBudgets {
+        journal_bytes: budgets.journal_bytes,
+        overlay_bytes: budgets.overlay_bytes,
+        index_cache_bytes: budgets.index_cache_bytes,
+    }
+}
+
+impl Volume {
+    /// Brings an opened volume into a state in which it can serve.
+    async fn start(&self) -> Result<()> {
+        match self.stored_inode(InodeId::ROOT) {
+            Ok(_) => {}
+            Err(Error::Stale) if self.totals()?.inodes == 0 => {
+                self.make_root()?.durable().await?;
+            }
+            Err(Error::Stale) => {
+                let what = "the root directory is missing".to_owned();
+                return Err(Error::Open(OpenError::Damaged { path: self.id.to_string().into(), what }));
+            }
+            Err(error) => return Err(error),
+        }
+        self.remove_unknown_segments().await
+    }
+
+    /// A number that is new with every start, as UNSTABLE data may be lost with every stop.
+    pub(super) fn write_verifier(&self) -> [u8; 8] {
+        let secret = self.data_key.derive_secret("write-verifier", &self.epoch.0.to_be_bytes());
+        secret.first_chunk::<8>().copied().unwrap_or_default()
+    }
+
+    /// Flushes everything and closes the store.
+    pub(super) async fn shutdown(&self) -> Result<()> {
+        self.closing.store(true, Ordering::Release);
+        self.upkeep.notify_one();
+        self.write_back().await?;
+        self.fold_accesses().await?;
+        self.store.close().await
+    }
+}

@@ -1,0 +1,93 @@
+//! Which journal files there are and what in them is not covered by a checkpoint.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use parking_lot::Mutex;
+
+use super::replay::Replayed;
+use crate::identity::Lsn;
+
+/// A file in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LiveFile {
+    pub(super) path: PathBuf,
+    pub(super) first: Lsn,
+}
+
+/// A frame: its last record and the bytes it takes on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LiveFrame {
+    pub(super) last: Lsn,
+    pub(super) bytes: u64,
+}
+
+/// The files in use, oldest first, and the frames in them that no checkpoint covers.
+#[derive(Debug)]
+pub(super) struct Ledger(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    files: VecDeque<LiveFile>,
+    frames: VecDeque<LiveFrame>,
+    uncovered_bytes: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(replayed: Replayed) -> Self {
+        let uncovered_bytes = replayed.frames.iter().map(|frame| frame.bytes).sum();
+        Ledger(Mutex::new(State { files: replayed.files, frames: replayed.frames, uncovered_bytes }))
+    }
+
+    pub(super) fn add_file(&self, file: LiveFile) {
+        self.0.lock().files.push_back(file);
+    }
+
+    pub(super) fn add_frame(&self, frame: LiveFrame) {
+        let mut state = self.0.lock();
+        state.uncovered_bytes += frame.bytes;
+        state.frames.push_back(frame);
+    }
+
+    pub(super) fn uncovered_bytes(&self) -> u64 {
+        self.0.lock().uncovered_bytes
+    }
+
+    /// Forgets what is covered and returns the files that are no longer needed, oldest first. The newest file stays.
+    pub(super) fn trim(&self, covered: Lsn) -> Vec<PathBuf> {
+        let mut state = self.0.lock();
+        while let Some(frame) = state.frames.front().copied().filter(|frame| frame.last <= covered) {
+            state.uncovered_bytes = state.uncovered_bytes.saturating_sub(frame.bytes);
+            state.frames.pop_front();
+        }
+        let mut freed = Vec::new();
+        // All records of a file come before the first one of the next file.
+        while state.files.get(1).is_some_and(|next| next.first.0 <= covered.0.saturating_add(1)) {
+            freed.extend(state.files.pop_front().map(|file| file.path));
+        }
+        freed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_freed_when_all_its_records_are_covered() {
+        let file =
+            |number: u64, first| LiveFile { path: PathBuf::from(number.to_string()), first: Lsn(first) };
+        let frame = |last| LiveFrame { last: Lsn(last), bytes: 4096 };
+        let ledger = Ledger::new(Replayed {
+            last: Lsn(9),
+            next_number: 4,
+            files: [file(1, 1), file(2, 4), file(3, 8)].into(),
+            frames: [frame(3), frame(7), frame(9)].into(),
+        });
+        assert_eq!(ledger.trim(Lsn(2)), Vec::<PathBuf>::new());
+        assert_eq!(ledger.trim(Lsn(3)), vec![PathBuf::from("1")]);
+        assert_eq!(ledger.uncovered_bytes(), 8192);
+        assert_eq!(ledger.trim(Lsn(9)), vec![PathBuf::from("2")]);
+        assert_eq!(ledger.uncovered_bytes(), 0);
+    }
+}

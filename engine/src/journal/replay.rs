@@ -1,0 +1,184 @@
+//! Reading the journal back after a start.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Place;
+use super::files::{self, Use};
+use super::format::{self, BadHeader, FRAME_HEADER_BYTES, FileHeader, FrameHeader, HEADER_BYTES, VERSION};
+use super::ledger::{LiveFile, LiveFrame};
+use super::record::{self, Changes};
+use crate::codec::Reader;
+use crate::disk::{DiskFile, OpenHow};
+use crate::error::{Error, OpenError, Result};
+use crate::home::Home;
+use crate::identity::Lsn;
+use crate::keys::SealingKey;
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// The last record, or what the checkpoints cover if there is none.
+    pub(crate) last: Lsn,
+    pub(super) next_number: u64,
+    pub(super) files: VecDeque<LiveFile>,
+    pub(super) frames: VecDeque<LiveFrame>,
+}
+
+/// Hands every record that the checkpoints do not cover to `apply`, in order.
+pub(crate) fn replay(
+    place: &Place,
+    covered: Lsn,
+    mut apply: impl FnMut(Lsn, Changes) -> Result<()>,
+) -> Result<Replayed> {
+    let found = journal_files(place)?;
+    let next_number = found.last().map_or(1, |file| file.header.number.saturating_add(1));
+    let mut replayed =
+        Replayed { last: covered, next_number, files: VecDeque::new(), frames: VecDeque::new() };
+    let mut begun = false;
+    for (index, file) in found.iter().enumerate() {
+        let live = LiveFile { path: file.path.clone(), first: file.header.first };
+        replayed.files.push_back(live);
+        let next = found.get(index.saturating_add(1)).map(|next| next.header.first);
+        // A file of covered records is only waiting to be trimmed.
+        if next.is_some_and(|next| next.0 <= covered.0.saturating_add(1)) {
+            continue;
+        }
+        let expected = Lsn(replayed.last.0.saturating_add(1));
+        if file.header.first > expected || (begun && file.header.first < expected) {
+            let what = format!("begins with record {}, but {expected} is the next one", file.header.first);
+            return Err(damaged(&file.path, what));
+        }
+        begun = true;
+        file.replay(&place.home, &mut replayed, &mut apply)?;
+    }
+    Ok(replayed)
+}
+
+/// A journal file with a good header.
+struct Found {
+    path: PathBuf,
+    header: FileHeader,
+    file: Arc<dyn DiskFile>,
+    length: u64,
+}
+
+fn journal_files(place: &Place) -> Result<Vec<Found>> {
+    let names = place.home.disk.list(&place.directory);
+    let names = names.map_err(Error::io("cannot list", &place.directory))?;
+    let mut numbers: Vec<u64> = names
+        .iter()
+        .filter_map(|name| files::parse(name))
+        .filter(|(_, kind)| *kind == Use::Journal)
+        .map(|(n, _)| n)
+        .collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| open(place, number)).collect()
+}
+
+fn open(place: &Place, number: u64) -> Result<Found> {
+    let path = files::path(&place.directory, number, Use::Journal);
+    let file = place.home.disk.open(&path, OpenHow::Read).map_err(Error::io("cannot open", &path))?;
+    let length = file.length().map_err(Error::io("cannot read the length of", &path))?;
+    let mut block = vec![0; format::FRAME_HEADER_BYTES + 76];
+    file.read_at(&mut block, 0).map_err(Error::io("cannot read", &path))?;
+    let header = match FileHeader::decode(&block, &place.home) {
+        Ok(header) if header.number == number => header,
+        Ok(_) => return Err(damaged(&path, "the header belongs to another journal file")),
+        Err(BadHeader::Damaged(what)) => return Err(damaged(&path, what)),
+        Err(BadHeader::UnknownVersion(found)) => {
+            return Err(OpenError::UnknownVersion { path, found, known: VERSION }.into());
+        }
+    };
+    Ok(Found { path, header, file, length })
+}
+
+impl Found {
+    fn replay(
+        &self,
+        home: &Home,
+        replayed: &mut Replayed,
+        apply: &mut impl FnMut(Lsn, Changes) -> Result<()>,
+    ) -> Result<()> {
+        let key = self.header.sealing_key(home);
+        let mut offset = HEADER_BYTES;
+        let mut next = self.header.first;
+        for number in 0.. {
+            let Some(frame) = self.frame(&key, offset, |found| found == number)? else {
+                return self.check_end(&key, offset, number);
+            };
+            if frame.first != next {
+                return Err(damaged(
+                    &self.path,
+                    format!("the frame at offset {offset} has records out of order"),
+                ));
+            }
+            let mut reader = Reader::new(&frame.records);
+            while !reader.is_empty() {
+                let (lsn, changes) = record::decode(&mut reader)?;
+                if lsn != next {
+                    let what =
+                        format!("the frame at offset {offset} has record {lsn} in the place of {next}");
+                    return Err(damaged(&self.path, what));
+                }
+                next = Lsn(next.0.saturating_add(1));
+                if lsn > replayed.last {
+                    apply(lsn, changes)?;
+                    replayed.last = lsn;
+                }
+            }
+            let last = Lsn(next.0.saturating_sub(1));
+            replayed.frames.push_back(LiveFrame { last, bytes: frame.bytes });
+            offset = offset.saturating_add(frame.bytes);
+        }
+        Ok(())
+    }
+
+    /// The frame at the offset, if it authenticates and its number is as wanted.
+    fn frame(&self, key: &SealingKey, offset: u64, wanted: impl Fn(u64) -> bool) -> Result<Option<Frame>> {
+        let io = |error| Error::io("cannot read", &self.path)(error);
+        let mut header = [0; FRAME_HEADER_BYTES];
+        if self.file.read_at(&mut header, offset).map_err(io)? < FRAME_HEADER_BYTES {
+            return Ok(None);
+        }
+        let Some(frame) = FrameHeader::decode(&header).filter(|frame| wanted(frame.number)) else {
+            return Ok(None);
+        };
+        let content = usize::try_from(frame.content_bytes).unwrap_or(usize::MAX);
+        let bytes = format::frame_bytes(content.min(usize::MAX / 2)) as u64;
+        let Some(length) = frame.sealed_bytes().filter(|_| bytes <= self.length.saturating_sub(offset))
+        else {
+            return Ok(None);
+        };
+        let mut records = vec![0; length];
+        let read = self.file.read_at(&mut records, offset.saturating_add(FRAME_HEADER_BYTES as u64));
+        let whole = read.map_err(io)? == length;
+        let authentic = whole && key.open(frame.number, &header, &mut records).is_ok();
+        Ok(authentic.then_some(Frame { first: frame.first, records, bytes }))
+    }
+
+    /// The journal may end at a frame that was being written in a crash. Frames are written one after the other, so that a valid one
+    /// behind it means that the bad one had been durable.
+    fn check_end(&self, key: &SealingKey, bad: u64, number: u64) -> Result<()> {
+        let mut offset = bad.saturating_add(HEADER_BYTES);
+        while offset < self.length {
+            if self.frame(key, offset, |found| found > number)?.is_some() {
+                let what = format!("frame {number} at offset {bad} does not authenticate, but later ones do");
+                return Err(damaged(&self.path, what));
+            }
+            offset = offset.saturating_add(HEADER_BYTES);
+        }
+        Ok(())
+    }
+}
+
+struct Frame {
+    first: Lsn,
+    records: Vec<u8>,
+    bytes: u64,
+}
+
+fn damaged(path: &Path, what: impl Into<String>) -> Error {
+    OpenError::Damaged { path: path.to_owned(), what: what.into() }.into()
+}

@@ -1,0 +1,196 @@
+//! Preallocated files, made ahead in the background, so that no write of the journal allocates.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::files::{self, Use};
+use super::{Place, Progress, Starved};
+use crate::disk::{Disk, OpenHow};
+use crate::error::{Error, Result};
+
+/// Spare files that are made ahead.
+const SPARES_WANTED: usize = 1;
+/// Spare files that are kept when files come back from trimming; more are removed.
+const SPARES_MAX: usize = 3;
+/// How often a full disk is asked again.
+const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+/// Zeros are written in pieces of this size.
+const ZEROS_BYTES: usize = 1024 * 1024;
+
+/// The spare files.
+pub(super) struct Supply {
+    directory: PathBuf,
+    disk: Arc<dyn Disk>,
+    file_bytes: u64,
+    progress: Arc<Progress>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    spares: Vec<PathBuf>,
+    next_number: u64,
+    failure: Option<Error>,
+    stopping: bool,
+}
+
+impl Supply {
+    /// Takes over the spares of an earlier run that are whole, and removes what is not.
+    pub(super) fn open(place: &Place, progress: Arc<Progress>) -> Result<Self> {
+        let (directory, disk) = (place.directory.clone(), Arc::clone(&place.home.disk));
+        let mut state = State { spares: Vec::new(), next_number: 1, failure: None, stopping: false };
+        for name in disk.list(&directory).map_err(Error::io("cannot list", &directory))? {
+            let path = directory.join(&name);
+            let whole = match files::parse(&name) {
+                Some((_, Use::Journal)) => continue,
+                Some((number, Use::Spare)) => {
+                    state.next_number = state.next_number.max(number.saturating_add(1));
+                    state.spares.len() < SPARES_MAX && length(disk.as_ref(), &path)? == place.file_bytes
+                }
+                Some((_, Use::Making)) => false,
+                None => {
+                    tracing::warn!(file = %path.display(), "a file in the journal's directory is not the journal's; it is left alone");
+                    continue;
+                }
+            };
+            if whole {
+                state.spares.push(path);
+            } else {
+                disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+            }
+        }
+        let file_bytes = place.file_bytes;
+        Ok(Supply {
+            directory,
+            disk,
+            file_bytes,
+            progress,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Makes spares until it is stopped.
+    pub(super) fn run(&self) {
+        while let Some(number) = self.wanted() {
+            let made = self.make(number);
+            let mut state = self.state.lock();
+            match made {
+                Ok(path) => {
+                    state.spares.push(path);
+                    self.progress.relieve(Starved::Journal);
+                    self.changed.notify_all();
+                }
+                Err(Error::NoSpace) if !state.stopping => {
+                    // The writer may still have a file. Space that is freed later is found without a restart.
+                    if state.spares.is_empty() {
+                        self.progress.starve(Starved::Journal);
+                    }
+                    self.changed.wait_for(&mut state, FULL_DISK_RETRY);
+                }
+                Err(error) => {
+                    state.failure = Some(error);
+                    self.changed.notify_all();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until another spare is wanted; `None` when it was stopped.
+    fn wanted(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        while !state.stopping && state.spares.len() >= SPARES_WANTED {
+            self.changed.wait(&mut state);
+        }
+        let number = state.next_number;
+        state.next_number = number.saturating_add(1);
+        (!state.stopping).then_some(number)
+    }
+
+    fn make(&self, number: u64) -> Result<PathBuf> {
+        let making = files::path(&self.directory, number, Use::Making);
+        let spare = files::path(&self.directory, number, Use::Spare);
+        let zeroed = write_zeros(self.disk.as_ref(), &making, self.file_bytes);
+        if let Err(error) = zeroed {
+            self.disk.remove(&making).map_err(Error::io("cannot remove", &making))?;
+            return Err(error);
+        }
+        self.disk.rename(&making, &spare).map_err(Error::io("cannot rename to", &spare))?;
+        Ok(spare)
+    }
+
+    /// A preallocated file; waits until there is one.
+    pub(super) fn take(&self) -> Result<PathBuf> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(spare) = state.spares.pop() {
+                self.changed.notify_all();
+                return Ok(spare);
+            }
+            if let Some(error) = &state.failure {
+                return Err(error.clone());
+            }
+            if state.stopping {
+                return Err(Error::Halted { reason: "the file system was closed".to_owned() });
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Takes back a file that is covered by checkpoints. It is offered again only when its old name is durably gone.
+    pub(super) fn recycle(&self, path: PathBuf) {
+        if let Err(error) = self.try_recycle(&path) {
+            // The file is covered, so that leaving it there costs space only; the next open removes it.
+            tracing::warn!(file = %path.display(), %error, "a journal file could not be recycled");
+        }
+    }
+
+    fn try_recycle(&self, path: &Path) -> Result<()> {
+        let number = {
+            let mut state = self.state.lock();
+            let number = state.next_number;
+            state.next_number = number.saturating_add(1);
+            (state.spares.len() < SPARES_MAX).then_some(number)
+        };
+        let usable =
+            number.filter(|_| length(self.disk.as_ref(), path).is_ok_and(|found| found == self.file_bytes));
+        let Some(number) = usable else {
+            return self.disk.remove(path).map_err(Error::io("cannot remove", path));
+        };
+        let spare = files::path(&self.directory, number, Use::Spare);
+        self.disk.rename(path, &spare).map_err(Error::io("cannot rename to", &spare))?;
+        self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))?;
+        self.state.lock().spares.push(spare);
+        self.progress.relieve(Starved::Journal);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    pub(super) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+}
+
+fn length(disk: &dyn Disk, path: &Path) -> Result<u64> {
+    let file = disk.open(path, OpenHow::Read).map_err(Error::io("cannot open", path))?;
+    file.length().map_err(Error::io("cannot read the length of", path))
+}
+
+/// Writes zeros instead of extending the file: only written blocks are allocated for good.
+fn write_zeros(disk: &dyn Disk, path: &Path, length: u64) -> Result<()> {
+    let file = disk.open(path, OpenHow::CreateNew).map_err(Error::io("cannot create", path))?;
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut offset = 0;
+    while offset < length {
+        let piece = usize::try_from(length - offset).unwrap_or(usize::MAX).min(ZEROS_BYTES);
+        let bytes = zeros.get(..piece).unwrap_or(&zeros);
+        file.write_all_at(bytes, offset).map_err(Error::io("cannot write", path))?;
+        offset += piece as u64;
+    }
+    file.sync_data().map_err(Error::io("cannot sync", path))
+}

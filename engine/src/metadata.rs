@@ -1,0 +1,34 @@
+//! Metadata: a transactional, ordered store of byte strings, and the only user of the journal.
+//!
+//! A [`Transaction`] holds the one sequencer, reads its own writes, and commits one journal record of all its changes, which is applied
+//! to the [`overlay`] at once. Its [`Ticket`](crate::journal::Ticket) says when it is durable. A fold moves the overlay into a
+//! checkpoint file and then into the [`index`]; only then the journal is trimmed.
+//!
+//! | in the file system's directory | what |
+//! |---|---|
+//! | `journal/` | records that no checkpoint covers yet, and older ones |
+//! | `checkpoint/` | a base, deltas after it, and the manifest that names them |
+//! | `index/` | sled; can be rebuilt from the checkpoint |
+//! | `index.marker` | whether `index/` can be trusted |
+//!
+//! # Crash consistency
+//! - What a ticket promised is there again. What was committed and not durable is lost from some record on: never in the middle.
+//! - A transaction is there whole or not at all.
+//! - Nothing is leaked beyond the next open: journal files that are covered, checkpoint files that no manifest names and an index that
+//!   cannot be trusted are removed by it.
+//! - The epoch is durable before anything of the run is written.
+
+mod checkpoint;
+mod fold;
+mod index;
+mod merge;
+mod overlay;
+mod recovery;
+mod store;
+mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use store::{Store, StoreBudgets, StoreStatistics};
+pub(crate) use transaction::Transaction;

@@ -1,0 +1,233 @@
+//! Metadata checkpoints: sorted, sealed, synced files from which the index can be rebuilt. One base and deltas after it.
+//!
+//! # Crash consistency
+//! A file counts only when the manifest names it. The manifest is replaced atomically after the files in it are durable (D3), and a
+//! file is removed only when no durable manifest names it (D4). A crash can leak files; the next open removes them.
+
+mod file;
+mod manifest;
+mod reader;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::merge::{Layer, Merge};
+use super::overlay::{Entry, Frozen};
+use crate::disk::sync_parent;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::identity::{Epoch, Lsn};
+use crate::limits::{DELTA_BYTES_KEPT, DELTAS_MAX};
+
+pub(crate) use file::Kind;
+pub(crate) use manifest::{FileEntry, Manifest};
+use reader::CheckpointReader;
+
+/// The checkpoints of an open store.
+pub(crate) struct Checkpoints {
+    home: Home,
+    directory: PathBuf,
+    manifest: Mutex<Manifest>,
+    next_number: AtomicU64,
+}
+
+/// Files that should become one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MergePlan {
+    kind: Kind,
+    /// Oldest first; they follow each other in the manifest.
+    files: Vec<FileEntry>,
+}
+
+impl Checkpoints {
+    /// Makes the directory and an empty manifest.
+    pub(crate) fn create(home: &Home, directory: &Path) -> Result<()> {
+        home.disk.create_directory(directory).map_err(Error::io("cannot create", directory))?;
+        sync_parent(home.disk.as_ref(), directory)?;
+        Manifest { epoch: Epoch(0), index: home.random_id(), files: Vec::new() }.publish(home, directory)
+    }
+
+    /// Reads the manifest.
+    pub(crate) fn open(home: &Home, directory: &Path) -> Result<Self> {
+        let manifest = Manifest::read(home, directory)?;
+        let last_number = manifest.files.iter().map(|file| file.number).max().unwrap_or(0);
+        Ok(Checkpoints {
+            home: home.clone(),
+            directory: directory.to_owned(),
+            manifest: Mutex::new(manifest),
+            next_number: AtomicU64::new(last_number.saturating_add(1)),
+        })
+    }
+
+    /// What the durable manifest says.
+    pub(crate) fn manifest(&self) -> Manifest {
+        self.manifest.lock().clone()
+    }
+
+    /// The last record that stands in the files of the manifest.
+    pub(crate) fn covered(&self) -> Lsn {
+        self.manifest.lock().covered()
+    }
+
+    /// Begins a new epoch, with this index.
+    pub(crate) fn begin_epoch(&self, index: [u8; 16]) -> Result<Epoch> {
+        self.publish(|manifest| {
+            let exhausted = Error::Invalid { what: "started more than 4 billion times" };
+            manifest.epoch = Epoch(manifest.epoch.0.checked_add(1).ok_or(exhausted)?);
+            manifest.index = index;
+            Ok(manifest.epoch)
+        })
+    }
+
+    /// Removes the files that a crash left behind.
+    pub(crate) fn remove_strays(&self) -> Result<()> {
+        let manifest = self.manifest();
+        let names =
+            self.home.disk.list(&self.directory).map_err(Error::io("cannot list", &self.directory))?;
+        for name in names {
+            let known = name == manifest::NAME || manifest.files.iter().any(|file| file.name() == name);
+            if !known {
+                let path = self.directory.join(&name);
+                self.home.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the changes of a frozen map durable as a delta. After an error the same may be tried again: it is a new file then.
+    pub(crate) fn add_delta(&self, frozen: &Frozen) -> Result<()> {
+        let range = (frozen.first, frozen.last);
+        let entries = frozen.changes.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
+        let file = self.write(Kind::Delta, range, Box::new(entries))?;
+        self.publish(|manifest| {
+            manifest.files.push(file);
+            Ok(())
+        })
+    }
+
+    /// All entries of the files that have records after this one, or of all files. Deletions are among them.
+    pub(crate) fn entries_after(&self, applied: Option<Lsn>) -> Result<Merge<'static>> {
+        let manifest = self.manifest();
+        let files = manifest.files.iter().filter(|file| applied.is_none_or(|applied| file.last > applied));
+        self.merged(files)
+    }
+
+    fn merged<'a>(&self, files: impl DoubleEndedIterator<Item = &'a FileEntry>) -> Result<Merge<'static>> {
+        let layers = files.rev().map(|file| {
+            let reader = CheckpointReader::open(&self.home, &self.directory, file)?;
+            Ok(Box::new(reader) as Layer<'static>)
+        });
+        Ok(Merge::new(layers.collect::<Result<_>>()?))
+    }
+
+    /// What should be merged now: all into a new base when the deltas weigh as much as it, the deltas alone when they are many.
+    pub(crate) fn merge_plan(&self) -> Option<MergePlan> {
+        plan(&self.manifest())
+    }
+
+    /// All files into a new base, whether it is time or not.
+    #[cfg(test)]
+    pub(crate) fn whole_plan(&self) -> MergePlan {
+        MergePlan { kind: Kind::Base, files: self.manifest().files }
+    }
+
+    /// Merges in the background of commits and folds. `go_on` is asked for each entry; `false` gives up.
+    pub(crate) fn merge(&self, plan: &MergePlan, go_on: impl Fn() -> bool) -> Result<()> {
+        let (Some(first), Some(last)) = (plan.files.first(), plan.files.last()) else { return Ok(()) };
+        let drops_deletions = plan.kind == Kind::Base;
+        let entries = self
+            .merged(plan.files.iter())?
+            .filter(|entry| !drops_deletions || !matches!(entry, Ok((_, None))))
+            .map(|entry| if go_on() { entry } else { Err(closed()) });
+        let file = self.write(plan.kind, (first.first, last.last), Box::new(entries))?;
+        self.publish(|manifest| {
+            let at = manifest.files.iter().position(|file| file.number == first.number);
+            let at = at.ok_or_else(|| Error::corrupt("merged checkpoints left the manifest meanwhile"))?;
+            manifest.files.splice(at..at.saturating_add(plan.files.len()), [file]);
+            Ok(())
+        })?;
+        for old in &plan.files {
+            let path = self.directory.join(old.name());
+            self.home.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file that no manifest names yet; removes what was written if it fails.
+    fn write(
+        &self,
+        kind: Kind,
+        range: (Lsn, Lsn),
+        entries: Box<dyn Iterator<Item = Result<Entry>> + '_>,
+    ) -> Result<FileEntry> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let file = FileEntry::new(number, kind, range, self.home.random_id());
+        let path = self.directory.join(file.name());
+        let written = writer::write(&self.home, &path, file, entries);
+        if written.is_err()
+            && let Err(error) = self.home.disk.remove(&path)
+        {
+            tracing::warn!(file = %path.display(), %error, "a part of a checkpoint could not be removed; the next open will");
+        }
+        written
+    }
+
+    /// Swings the manifest. The change counts only when it is durable.
+    fn publish<T>(&self, change: impl FnOnce(&mut Manifest) -> Result<T>) -> Result<T> {
+        let mut manifest = self.manifest.lock();
+        let mut next = manifest.clone();
+        let result = change(&mut next)?;
+        next.publish(&self.home, &self.directory)?;
+        *manifest = next;
+        Ok(result)
+    }
+}
+
+fn closed() -> Error {
+    Error::Halted { reason: "the file system is being closed".to_owned() }
+}
+
+fn plan(manifest: &Manifest) -> Option<MergePlan> {
+    let (bases, deltas): (Vec<FileEntry>, Vec<FileEntry>) =
+        manifest.files.iter().partition(|file| file.kind == Kind::Base);
+    let bytes = |files: &[FileEntry]| files.iter().map(|file| file.bytes).sum::<u64>();
+    if bytes(&deltas) > bytes(&bases).max(DELTA_BYTES_KEPT) {
+        return Some(MergePlan { kind: Kind::Base, files: manifest.files.clone() });
+    }
+    (deltas.len() > DELTAS_MAX).then_some(MergePlan { kind: Kind::Delta, files: deltas })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(files: &[(Kind, u64)]) -> Manifest {
+        let entry = |(number, (kind, bytes)): (usize, &(Kind, u64))| {
+            let lsn = Lsn(number as u64 + 1);
+            FileEntry { bytes: *bytes, ..FileEntry::new(number as u64, *kind, (lsn, lsn), [0; 16]) }
+        };
+        let files = files.iter().enumerate().map(entry).collect();
+        Manifest { epoch: Epoch(1), index: [0; 16], files }
+    }
+
+    #[test]
+    fn deltas_are_merged_into_the_base_when_they_outweigh_it() {
+        const KEPT: u64 = DELTA_BYTES_KEPT;
+        assert_eq!(plan(&manifest(&[(Kind::Delta, KEPT)])), None);
+        assert_eq!(plan(&manifest(&[(Kind::Base, 3 * KEPT), (Kind::Delta, 2 * KEPT)])), None);
+        let outweighed = manifest(&[(Kind::Base, KEPT), (Kind::Delta, KEPT), (Kind::Delta, 1)]);
+        assert_eq!(plan(&outweighed).map(|plan| (plan.kind, plan.files.len())), Some((Kind::Base, 3)));
+    }
+
+    #[test]
+    fn many_small_deltas_become_one_without_touching_the_base() {
+        let mut files = vec![(Kind::Base, 1000)];
+        files.extend([(Kind::Delta, 10)].repeat(DELTAS_MAX + 1));
+        let plan = plan(&manifest(&files)).unwrap();
+        assert_eq!((plan.kind, plan.files.len()), (Kind::Delta, DELTAS_MAX + 1));
+        assert!(plan.files.iter().all(|file| file.kind == Kind::Delta));
+    }
+}

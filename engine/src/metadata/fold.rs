@@ -1,0 +1,182 @@
+//! Moving the overlay into checkpoints and the index, and merging checkpoints, in the background of commits.
+//!
+//! A fold goes in steps, each of which may be the last one before a crash: freeze, wait until the frozen records are durable, write and
+//! sync a delta, swing the manifest (D3), trim the journal, apply to the index, drop the frozen map. A step that fails for want of
+//! space is tried again from its beginning; any other failure halts the store.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::store::Parts;
+use crate::error::{Error, Result};
+use crate::identity::Lsn;
+use crate::journal::Starved;
+
+/// How often a full disk is asked again.
+const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+
+/// Wakes the background threads.
+#[derive(Debug)]
+pub(super) struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    requested: Lsn,
+    pokes: u64,
+    stopping: bool,
+}
+
+impl Signal {
+    pub(super) fn new() -> Self {
+        let state = State { requested: Lsn(0), pokes: 0, stopping: false };
+        Signal { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Says that there may be something to do.
+    pub(super) fn poke(&self) {
+        let mut state = self.state.lock();
+        state.pokes = state.pokes.wrapping_add(1);
+        self.changed.notify_all();
+    }
+
+    /// Asks for a fold of everything up to this record.
+    pub(super) fn request(&self, lsn: Lsn) {
+        let mut state = self.state.lock();
+        state.requested = state.requested.max(lsn);
+        state.pokes = state.pokes.wrapping_add(1);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+
+    fn requested(&self) -> Lsn {
+        self.state.lock().requested
+    }
+
+    fn pokes(&self) -> u64 {
+        self.state.lock().pokes
+    }
+
+    /// Waits for a poke that came after `seen` was read; `false` when it was stopped.
+    fn wait(&self, seen: u64) -> bool {
+        let mut state = self.state.lock();
+        while !state.stopping && state.pokes == seen {
+            self.changed.wait(&mut state);
+        }
+        !state.stopping
+    }
+
+    /// Waits a while, unless it is stopped; `false` when it was.
+    fn pause(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.stopping {
+            self.changed.wait_for(&mut state, FULL_DISK_RETRY);
+        }
+        !state.stopping
+    }
+}
+
+/// The background threads.
+pub(super) struct Folding {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Folding {
+    pub(super) fn start(parts: &Arc<Parts>) -> Result<Self> {
+        let spawn = |name: &str, body: fn(&Parts)| {
+            let parts = Arc::clone(parts);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            let thread = thread.spawn(move || body(&parts));
+            thread.map_err(Error::io("cannot start a thread for", name))
+        };
+        let threads = vec![
+            spawn("tidefs-fold", |parts| run(parts, fold_as_needed))?,
+            spawn("tidefs-merge", |parts| run(parts, merge_as_needed))?,
+        ];
+        Ok(Folding { threads })
+    }
+
+    /// Waits for their end.
+    pub(super) fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that folds metadata panicked");
+            }
+        }
+    }
+}
+
+fn run(parts: &Parts, work: fn(&Parts) -> Result<()>) {
+    loop {
+        let seen = parts.signal.pokes();
+        match work(parts) {
+            Ok(()) => {
+                parts.progress.relieve(Starved::Checkpoint);
+                if !parts.signal.wait(seen) {
+                    return;
+                }
+            }
+            Err(Error::NoSpace) => {
+                parts.progress.starve(Starved::Checkpoint);
+                if !parts.signal.pause() {
+                    return;
+                }
+            }
+            Err(_) if parts.signal.stopping() => return,
+            Err(error) => {
+                tracing::error!(%error, "metadata cannot be folded; no more changes are accepted");
+                parts.progress.halt(&format!("metadata cannot be folded: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+fn fold_as_needed(parts: &Parts) -> Result<()> {
+    while parts.fold_is_due() || parts.signal.requested() > parts.progress.checkpointed() {
+        if parts.signal.stopping() || !fold(parts)? {
+            break;
+        }
+        // There may be enough deltas for a merge now.
+        parts.signal.poke();
+    }
+    Ok(())
+}
+
+/// Folds once; `false` if there was nothing to fold.
+fn fold(parts: &Parts) -> Result<bool> {
+    let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
+    futures::executor::block_on(parts.progress.reached(frozen.last))?;
+    if parts.checkpoints.covered() < frozen.last {
+        parts.checkpoints.add_delta(&frozen)?;
+    }
+    parts.journal.trim(frozen.last);
+    let entries = frozen.changes.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
+    parts.index.apply(entries, frozen.last)?;
+    parts.overlay.drop_frozen();
+    parts.progress.set_checkpointed(frozen.last);
+    Ok(true)
+}
+
+fn merge_as_needed(parts: &Parts) -> Result<()> {
+    while let Some(plan) = parts.checkpoints.merge_plan() {
+        if parts.signal.stopping() {
+            break;
+        }
+        parts.checkpoints.merge(&plan, || !parts.signal.stopping())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The index: all metadata that was folded, in an ordered store on the local disk.
+//!
+//! The store behind [`MetaStore`] is never the truth: it can be rebuilt from the checkpoints at any time, and is, whenever its
+//! [`Marker`] does not vouch for it. It gets its values sealed; its keys stay in clear, because it has to order them.
+//!
+//! # Crash consistency
+//! The index is always between two folds: it has all changes up to the LSN that is recorded in it, and perhaps some of the next delta,
+//! which is applied again. After a stop of the machine it is thrown away.
+
+mod marker;
+mod sealed;
+mod sled_store;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+pub(crate) use marker::{BootId, Marker, MarkerState};
+pub(crate) use sealed::Index;
+pub(crate) use sled_store::SledStore;
+
+/// An ordered store of byte strings with atomic batches: the seam to what holds the index.
+pub(crate) trait MetaStore: Send + Sync + 'static {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// The entries from one key up to another, which is not among them, in ascending order. It need not be a snapshot.
+    fn range<'a>(&'a self, from: &[u8], to: &[u8])
+    -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;
+    /// Applies all or nothing of the batch; `None` deletes.
+    fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()>;
+    /// Hands everything to the operating system and makes it durable.
+    fn flush(&self) -> Result<()>;
+}

@@ -1,0 +1,107 @@
+//! sled as the store of the index.
+//!
+//! sled writes its own files, beside the seam to the disk. Its `flush` does not make all of them durable, so that a close syncs each
+//! file here.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::MetaStore;
+use crate::error::{Error, Result};
+
+/// sled below one directory.
+pub(crate) struct SledStore {
+    directory: PathBuf,
+    db: sled::Db,
+}
+
+impl SledStore {
+    /// Opens or makes it. An error, a panic of sled included, means that it is to be rebuilt.
+    pub(crate) fn open(directory: &Path, cache_bytes: u64) -> Result<Self> {
+        let config = sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(None);
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let opened = opened.map_err(|_| Error::corrupt("sled panicked while opening the index"))?;
+        let db = opened.map_err(failed("cannot open"))?;
+        Ok(SledStore { directory: directory.to_owned(), db })
+    }
+
+    /// Throws the files away.
+    pub(crate) fn destroy(directory: &Path) -> Result<()> {
+        let removed = match std::fs::symlink_metadata(directory) {
+            Ok(found) if found.is_dir() => std::fs::remove_dir_all(directory),
+            Ok(_) => std::fs::remove_file(directory),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("cannot remove", directory)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl MetaStore for SledStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let found = self.db.get(key).map_err(failed("cannot read"))?;
+        Ok(found.map(|value| value.to_vec()))
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a> {
+        // sled, too, does not like a range that ends before its start.
+        let to = to.max(from);
+        Box::new(self.db.range(from.to_vec()..to.to_vec()).map(|entry| {
+            let (key, value) = entry.map_err(failed("cannot read"))?;
+            Ok((Bytes::copy_from_slice(&key), value.to_vec()))
+        }))
+    }
+
+    fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
+        let mut changes = sled::Batch::default();
+        for (key, value) in batch {
+            match value {
+                Some(value) => changes.insert(key.as_ref(), value),
+                None => changes.remove(key.as_ref()),
+            }
+        }
+        self.db.apply_batch(changes).map_err(failed("cannot write"))
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.db.flush().map_err(failed("cannot flush"))?;
+        sync_tree(&self.directory)
+    }
+}
+
+fn failed(action: &'static str) -> impl Fn(sled::Error) -> Error {
+    move |error| match error {
+        sled::Error::Io(source) => Error::io(action, "the index")(source),
+        other => Error::corrupt(format!("{action} the index: {other}")),
+    }
+}
+
+fn sync_tree(directory: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(directory).map_err(Error::io("cannot list", directory))?;
+    for entry in entries {
+        let entry = entry.map_err(Error::io("cannot list", directory))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(Error::io("cannot look at", &path))?;
+        if kind.is_dir() {
+            sync_tree(&path)?;
+        } else if kind.is_file() {
+            sync(&path)?;
+        }
+    }
+    sync(directory)
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("cannot sync", path))
+}

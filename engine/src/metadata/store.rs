@@ -1,0 +1,311 @@
+//! The store as the operations see it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::checkpoint::Checkpoints;
+use super::fold::{Folding, Signal};
+use super::index::{BootId, Index};
+use super::merge::{Layer, Merge};
+use super::overlay::{self, Entry, Found, Overlay, Snapshot};
+use super::recovery;
+use super::transaction::Transaction;
+use crate::disk::Disk;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::identity::{Epoch, FileSystemId, Lsn};
+use crate::journal::{Journal, Progress, Ticket};
+use crate::keys::DataKey;
+use crate::limits::{JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES};
+
+/// How often a scan is tried without a lock. A freeze must come between for one to fail, and freezes are rare.
+const SCAN_TRIES: usize = 3;
+
+/// Memory and disk budgets of a store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoreBudgets {
+    /// Journal records that no checkpoint covers.
+    pub(crate) journal_bytes: u64,
+    /// Recent changes in memory.
+    pub(crate) overlay_bytes: u64,
+    /// The cache of the index.
+    pub(crate) index_cache_bytes: u64,
+}
+
+impl StoreBudgets {
+    pub(super) fn journal_file_bytes(&self) -> u64 {
+        (self.journal_bytes / JOURNAL_FILES).max(JOURNAL_FILE_BYTES_MIN).next_multiple_of(4096)
+    }
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoreStatistics {
+    /// Journal bytes that no checkpoint covers yet.
+    pub(crate) journal_bytes: u64,
+    /// The budget for them.
+    pub(crate) journal_bytes_max: u64,
+    /// Recent changes in memory.
+    pub(crate) overlay_bytes: u64,
+    /// The budget for them.
+    pub(crate) overlay_bytes_max: u64,
+    /// Checkpoint files on the disk.
+    pub(crate) checkpoint_bytes: u64,
+}
+
+/// The transactional store of an open file system. Dropping it without [`Store::close`] is a crash as far as the disk is concerned.
+pub(crate) struct Store {
+    /// The last record that was committed. Whoever holds it commits the next one.
+    sequencer: Mutex<Lsn>,
+    parts: Arc<Parts>,
+}
+
+/// What the background threads need, too.
+pub(super) struct Parts {
+    pub(super) overlay: Overlay,
+    pub(super) index: Index,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) journal: Journal,
+    pub(super) progress: Arc<Progress>,
+    pub(super) signal: Signal,
+    pub(super) budgets: StoreBudgets,
+    pub(super) epoch: Epoch,
+    pub(super) home: Home,
+    pub(super) directory: PathBuf,
+    pub(super) folding: Mutex<Option<Folding>>,
+}
+
+impl Store {
+    /// Makes an empty store in the file system's directory, which is made, too.
+    pub(crate) fn create(
+        directory: &Path,
+        disk: &Arc<dyn Disk>,
+        environment: &Environment,
+        key: &DataKey,
+        file_system: FileSystemId,
+        _budgets: StoreBudgets,
+    ) -> Result<()> {
+        let (disk, environment) = (Arc::clone(disk), environment.clone());
+        recovery::create(directory, &Home { disk, environment, key: key.clone(), file_system })
+    }
+
+    /// Opens a store, recovering what the last run left.
+    pub(crate) fn open(
+        directory: &Path,
+        disk: Arc<dyn Disk>,
+        environment: Environment,
+        key: &DataKey,
+        file_system: FileSystemId,
+        budgets: StoreBudgets,
+    ) -> Result<Arc<Self>> {
+        let home = Home { disk, environment, key: key.clone(), file_system };
+        Self::open_in_boot(directory, home, budgets, &BootId::current())
+    }
+
+    pub(super) fn open_in_boot(
+        directory: &Path,
+        home: Home,
+        budgets: StoreBudgets,
+        boot: &BootId,
+    ) -> Result<Arc<Self>> {
+        let parts = Arc::new(recovery::open(directory, home, budgets, boot)?);
+        *parts.folding.lock() = Some(Folding::start(&parts)?);
+        let committed = parts.overlay.committed();
+        Ok(Arc::new(Store { sequencer: Mutex::new(committed), parts }))
+    }
+
+    /// The value of a key, whether it is durable yet or not.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.parts.get(key)
+    }
+
+    /// Up to `limit` entries from one key up to another, which is not among them, in ascending order: as they were at one moment.
+    pub(crate) fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.parts.scan(from, to, limit, &[])
+    }
+
+    /// Begins a transaction: it is the only one until it is committed or dropped.
+    pub(crate) fn begin(&self) -> Result<Transaction<'_>> {
+        if let Some(halted) = self.parts.progress.halted() {
+            return Err(halted);
+        }
+        Ok(Transaction::new(self, self.sequencer.lock()))
+    }
+
+    /// Waits until there is room in the budgets. Called before [`Store::begin`]; with room it does not wait.
+    pub(crate) async fn admit(&self) -> Result<()> {
+        let parts = &self.parts;
+        if !parts.over_budget() {
+            return Ok(());
+        }
+        parts.signal.poke();
+        parts.progress.until(|state| !parts.over_budget() || !state.starved.is_empty()).await?;
+        if parts.over_budget() { Err(Error::NoSpace) } else { Ok(()) }
+    }
+
+    /// Durable when all that is committed now is.
+    pub(crate) fn everything(&self) -> Ticket {
+        match self.committed() {
+            Lsn(0) => Ticket::nothing(),
+            lsn => Ticket::at(Arc::clone(&self.parts.progress), lsn),
+        }
+    }
+
+    /// Folds all that is committed now; returns the record up to which everything stands in durable checkpoints.
+    pub(crate) async fn checkpoint(&self) -> Result<Lsn> {
+        let wanted = self.committed();
+        self.parts.signal.request(wanted);
+        let progress = &self.parts.progress;
+        let starved =
+            |state: &crate::journal::State| state.checkpointed < wanted && !state.starved.is_empty();
+        progress.until(|state| state.checkpointed >= wanted || starved(state)).await?;
+        let reached = progress.checkpointed();
+        if reached >= wanted { Ok(reached) } else { Err(Error::NoSpace) }
+    }
+
+    /// The record up to which everything stands in durable checkpoints.
+    pub(crate) fn checkpointed(&self) -> Lsn {
+        self.parts.progress.checkpointed()
+    }
+
+    /// The record up to which everything is on stable storage.
+    pub(crate) fn durable(&self) -> Lsn {
+        self.parts.progress.durable()
+    }
+
+    /// The last record.
+    pub(crate) fn committed(&self) -> Lsn {
+        self.parts.overlay.committed()
+    }
+
+    /// Counts the starts; durable before anything of this start is.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.parts.epoch
+    }
+
+    /// How much there is.
+    pub(crate) fn statistics(&self) -> StoreStatistics {
+        let parts = &self.parts;
+        StoreStatistics {
+            journal_bytes: parts.journal.uncovered_bytes(),
+            journal_bytes_max: parts.budgets.journal_bytes,
+            overlay_bytes: parts.overlay.bytes(),
+            overlay_bytes_max: parts.budgets.overlay_bytes,
+            checkpoint_bytes: parts.checkpoints.manifest().files.iter().map(|file| file.bytes).sum(),
+        }
+    }
+
+    /// Why no more changes are accepted.
+    pub(crate) fn halted(&self) -> Option<String> {
+        self.parts.progress.halted().map(|error| match error {
+            Error::Halted { reason } => reason,
+            other => other.to_string(),
+        })
+    }
+
+    /// Folds everything, makes the index durable and marks it so. Nothing can be read or changed afterwards.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.checkpoint().await?;
+        let parts = Arc::clone(&self.parts);
+        let (done, closed) = tokio::sync::oneshot::channel();
+        let body = move || {
+            // Nobody may wait for the answer any more; then it is of no use.
+            let _ = done.send(recovery::close(&parts));
+        };
+        let thread = std::thread::Builder::new().name("tidefs-close".to_owned()).spawn(body);
+        thread.map_err(Error::io("cannot start a thread for", "tidefs-close"))?;
+        closed.await.map_err(|_| Error::Halted { reason: "closing failed half-way".to_owned() })?
+    }
+
+    pub(super) fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.parts.stop();
+    }
+}
+
+impl Parts {
+    /// Ends the background threads. Records that are queued are still written.
+    pub(super) fn stop(&self) {
+        let folding = self.folding.lock().take();
+        if let Some(folding) = folding {
+            self.signal.stop();
+            folding.join();
+        }
+        self.journal.stop();
+    }
+
+    pub(super) fn over_budget(&self) -> bool {
+        self.overlay.bytes() >= self.budgets.overlay_bytes
+            || self.journal.uncovered_bytes() >= self.budgets.journal_bytes
+    }
+
+    /// Whether it is time for a fold.
+    pub(super) fn fold_is_due(&self) -> bool {
+        self.overlay.active_bytes() >= self.budgets.overlay_bytes / 2
+            || self.journal.uncovered_bytes() >= self.budgets.journal_bytes / 2
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        match self.overlay.find(key) {
+            Found::Value(value) => Ok(value),
+            Found::Unknown => self.index.get(key),
+        }
+    }
+
+    /// `above` are newer changes than those of the overlay, sorted.
+    pub(super) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        above: &[Entry],
+    ) -> Result<Vec<(Bytes, Bytes)>> {
+        // A deletion above may hide a value of the overlay, so that more of those are needed.
+        let overlay_limit = limit.saturating_add(above.len());
+        for _ in 0..SCAN_TRIES {
+            let snapshot = self.overlay.snapshot(from, to, overlay_limit);
+            let generation = snapshot.generation;
+            let found = self.merged(from, to, limit, above, snapshot)?;
+            if self.overlay.generation() == generation {
+                return Ok(found);
+            }
+        }
+        self.overlay.with_snapshot((from, to), overlay_limit, |snapshot| {
+            self.merged(from, to, limit, above, snapshot)
+        })
+    }
+
+    fn merged(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        above: &[Entry],
+        snapshot: Snapshot,
+    ) -> Result<Vec<(Bytes, Bytes)>> {
+        let Snapshot { active, frozen, .. } = snapshot;
+        self.index.with_range(from, to, |stored| {
+            let mut layers: Vec<Layer<'_>> =
+                vec![Box::new(above.iter().cloned().map(Ok)), Box::new(active.into_iter().map(Ok))];
+            if let Some(frozen) = &frozen {
+                let range = overlay::range(&frozen.changes, from, to);
+                layers.push(Box::new(range.map(|(key, value)| Ok((key.clone(), value.clone())))));
+            }
+            layers.push(stored);
+            let live = Merge::new(layers).filter_map(|entry| match entry {
+                Ok((key, value)) => value.map(|value| Ok((key, value))),
+                Err(error) => Some(Err(error)),
+            });
+            live.take(limit).collect()
+        })
+    }
+}

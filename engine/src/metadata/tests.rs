@@ -1,0 +1,7 @@
+//! The store as a whole, on the real disk and on the simulated one.
+
+mod concurrent;
+mod crash;
+mod damage;
+mod support;
+mod whole;

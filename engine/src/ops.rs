@@ -1,0 +1,23 @@
+//! What a file system does: one file for each family of operations, all on [`crate::volume::Volume`].
+
+pub(crate) mod access_log;
+mod age;
+mod attributes;
+mod create;
+mod entries;
+mod flush;
+mod link;
+mod lookup;
+mod notes;
+mod permission;
+mod read;
+mod read_directory;
+pub(crate) mod relocate;
+mod remove;
+mod rename;
+mod status;
+mod transition;
+mod truncate;
+mod write;
+
+pub(crate) use create::NewContent;

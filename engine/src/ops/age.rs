@@ -1,0 +1,119 @@
+//! How old files are, and which of them are due for a transition.
+
+use crate::attributes::Timestamp;
+use crate::error::{Error, Result};
+use crate::identity::InodeId;
+use crate::records::{Content, Inode, key};
+use crate::tiering::{DueCursor, DuePage, FileFacts};
+use crate::volume::{Volume, age_key};
+
+impl Volume {
+    pub(crate) fn facts(&self, inode: InodeId) -> Result<FileFacts> {
+        let record = self.stored_inode(inode)?;
+        let size = self.attributes(inode)?.size;
+        let Content::File { standard_bytes, cold_bytes, piece_bytes, .. } = record.content else {
+            return Err(Error::WrongType);
+        };
+        Ok(FileFacts {
+            inode,
+            size,
+            last_access: self.last_access(inode, &record),
+            standard_bytes: standard_bytes + piece_bytes,
+            infrequent_access_bytes: cold_bytes,
+        })
+    }
+
+    fn last_access(&self, inode: InodeId, record: &Inode) -> Timestamp {
+        let logged = self.access_log.last(inode).unwrap_or(record.last_access);
+        let unflushed = self.buffer.view(inode).map_or(logged, |view| view.mtime);
+        record.last_access.max(logged).max(unflushed)
+    }
+
+    pub(crate) fn due(&self, before: Timestamp, after: &DueCursor, limit: usize) -> Result<DuePage> {
+        let (start, end) = key::ages_until(before);
+        let mut from = if after.0.is_empty() { start } else { key::after(&after.0) };
+        let mut page = DuePage { files: Vec::new(), next: None };
+        loop {
+            let wanted = limit.saturating_sub(page.files.len());
+            if wanted == 0 {
+                return Ok(page);
+            }
+            let rows = self.store.scan(&from, &end, wanted)?;
+            for (row, _) in &rows {
+                from = key::after(row);
+                page.next = Some(DueCursor(row.to_vec()));
+                let (second, inode) = key::age_parts(row)
+                    .ok_or_else(|| Error::corrupt("a key of the age index is not 17 bytes"))?;
+                if let Some(facts) = self.due_or_reindexed(second, inode, before)? {
+                    page.files.push(facts);
+                }
+            }
+            if rows.len() < wanted {
+                page.next = None;
+                return Ok(page);
+            }
+        }
+    }
+
+    /// The facts of a file that is due. One that was accessed since it was indexed moves to its place in the index instead.
+    fn due_or_reindexed(&self, second: u64, inode: InodeId, before: Timestamp) -> Result<Option<FileFacts>> {
+        match self.facts(inode) {
+            Ok(facts) if facts.last_access <= before => Ok(Some(facts)),
+            Ok(facts) if key::age_second(facts.last_access) > second => {
+                self.reindex(second, inode, facts.last_access)?;
+                Ok(None)
+            }
+            Ok(_) => Ok(None),
+            // Removed meanwhile; its entry went with it.
+            Err(Error::Stale | Error::WrongType) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn reindex(&self, second: u64, inode: InodeId, last_access: Timestamp) -> Result<()> {
+        let mut change = self.begin()?;
+        let old = match change.stored_inode(inode) {
+            Ok(record) => record,
+            Err(Error::Stale) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut new = old.clone();
+        new.last_access = new.last_access.max(last_access);
+        match &mut new.content {
+            Content::File { age_second: Some(indexed), .. } if *indexed == second => {
+                *indexed = key::age_second(last_access);
+                change.delete(age_key(second, inode));
+                change.put(age_key(*indexed, inode), Vec::new());
+                change.update_inode(inode, &old, new);
+                drop(change.commit());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Folds accesses from memory into the inodes.
+    pub(crate) async fn fold_accesses(&self) -> Result<()> {
+        const STEP: usize = 512;
+        loop {
+            let accesses = self.access_log.take(STEP);
+            if accesses.is_empty() {
+                return Ok(());
+            }
+            self.store.admit().await?;
+            let mut change = self.begin()?;
+            for (inode, time) in accesses {
+                let old = match change.stored_inode(inode) {
+                    Ok(record) => record,
+                    Err(Error::Stale) => continue,
+                    Err(error) => return Err(error),
+                };
+                if time > old.last_access {
+                    let new = Inode { last_access: time, ..old.clone() };
+                    change.update_inode(inode, &old, new);
+                }
+            }
+            drop(change.commit());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The entries of directories: where a name stands, adding and removing.
+
+use bytes::Bytes;
+
+use crate::attributes::Timestamp;
+use crate::error::{Error, Result};
+use crate::file_system::DirectoryChange;
+use crate::identity::InodeId;
+use crate::limits::NAME_BYTES_MAX;
+use crate::records::{Content, Dentry, Inode, key};
+use crate::volume::{Change, Look, NameHasher};
+
+use super::permission;
+
+/// The number of names that may share one hash.
+const COLLISIONS_MAX: u64 = crate::volume::COLLISIONS_MAX;
+
+/// A name that may stand in a directory.
+pub(super) fn check_name(name: &[u8]) -> Result<()> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Error::NameTooLong { max: NAME_BYTES_MAX });
+    }
+    if name.is_empty() || name == b"." || name == b".." || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
+        return Err(Error::InvalidName);
+    }
+    Ok(())
+}
+
+/// An entry and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) cookie: u64,
+    pub(super) inode: InodeId,
+}
+
+fn decode(bytes: &Bytes) -> Result<Dentry> {
+    Dentry::decode(bytes).map_err(|error| Error::corrupt(format!("directory entry: {error}")))
+}
+
+/// The rows that share the hash of a name. A missing first row means that there are none.
+fn rows(look: &impl Look, directory: InodeId, first: u64) -> Result<Vec<(u64, Dentry)>> {
+    let Some(bytes) = look.get(&key::dentry(directory, first))? else { return Ok(Vec::new()) };
+    let mut rows = vec![(first, decode(&bytes)?)];
+    let range = key::dentries(directory, first + 1, first + COLLISIONS_MAX - 1);
+    for (row_key, value) in look.scan_all(&range)? {
+        let cookie = key::dentry_cookie(&row_key)
+            .ok_or_else(|| Error::corrupt("a directory entry's key is too short"))?;
+        rows.push((cookie, decode(&value)?));
+    }
+    Ok(rows)
+}
+
+/// Looks a name up.
+pub(super) fn find(
+    look: &impl Look,
+    names: &NameHasher,
+    directory: InodeId,
+    name: &[u8],
+) -> Result<Option<Found>> {
+    let first = names.first_cookie(directory, name);
+    let Some(bytes) = look.get(&key::dentry(directory, first))? else { return Ok(None) };
+    let dentry = decode(&bytes)?;
+    if dentry.name == name {
+        return Ok(Some(Found { cookie: first, inode: dentry.inode }));
+    }
+    let rows = rows(look, directory, first)?;
+    let row = rows.into_iter().find(|(_, dentry)| dentry.name == name);
+    Ok(row.map(|(cookie, dentry)| Found { cookie, inode: dentry.inode }))
+}
+
+/// Adds a name that is not there yet. The directory's record is the caller's to update.
+pub(super) fn insert(
+    change: &mut Change<'_>,
+    names: &NameHasher,
+    directory: InodeId,
+    name: &[u8],
+    inode: InodeId,
+) -> Result<()> {
+    let first = names.first_cookie(directory, name);
+    let rows = rows(change, directory, first)?;
+    let taken = |cookie| rows.iter().any(|(row, dentry)| *row == cookie && !dentry.is_tombstone());
+    let free = (first..first + COLLISIONS_MAX).find(|cookie| !taken(*cookie)).ok_or(Error::NoSpace)?;
+    let dentry = Dentry { inode, name: Bytes::copy_from_slice(name) };
+    change.put(key::dentry(directory, free), dentry.encode());
+    Ok(())
+}
+
+/// Removes an entry. Its place becomes a tombstone while other names stand behind the first one of a hash.
+pub(super) fn delete(change: &mut Change<'_>, directory: InodeId, found: Found) -> Result<()> {
+    let first = found.cookie - found.cookie % COLLISIONS_MAX;
+    let others: Vec<_> =
+        rows(change, directory, first)?.into_iter().filter(|(cookie, _)| *cookie != found.cookie).collect();
+    let live = others.iter().any(|(_, dentry)| !dentry.is_tombstone());
+    if found.cookie == first && live {
+        change.put(key::dentry(directory, first), Dentry::tombstone().encode());
+        return Ok(());
+    }
+    change.delete(key::dentry(directory, found.cookie));
+    if !live {
+        change.delete(key::dentry(directory, first));
+    }
+    Ok(())
+}
+
+/// How the entries of a directory changed in number.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct EntryDelta {
+    pub(super) entries: i64,
+    pub(super) subdirectories: i64,
+}
+
+/// Updates a directory's record after its entries changed.
+pub(super) fn update_directory(
+    change: &mut Change<'_>,
+    directory: InodeId,
+    delta: EntryDelta,
+    now: Timestamp,
+) -> Result<DirectoryChange> {
+    let old = change.stored_inode(directory)?;
+    permission::need_directory(&old)?;
+    let mut new = old.clone();
+    apply_delta(&mut new, delta);
+    new.mtime = now;
+    crate::volume::bump(&mut new, now);
+    let result = DirectoryChange { before: old.change, after: new.change };
+    change.update_inode(directory, &old, new);
+    Ok(result)
+}
+
+fn apply_delta(record: &mut Inode, delta: EntryDelta) {
+    if let Content::Directory { entries, .. } = &mut record.content {
+        *entries = entries.saturating_add_signed(delta.entries);
+    }
+    let links = i64::from(record.links) + delta.subdirectories;
+    record.links = u32::try_from(links).unwrap_or(record.links);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        for bad in [&b""[..], b".", b"..", b"a/b", b"a\0"] {
+            assert!(matches!(check_name(bad), Err(Error::InvalidName)), "{bad:?}");
+        }
+        for good in [&b"a"[..], b"...", b"\xff\xfe", b" ", &[b'x'; 255]] {
+            assert!(check_name(good).is_ok(), "{good:?}");
+        }
+        assert!(matches!(check_name(&[b'x'; 256]), Err(Error::NameTooLong { max: 255 })));
+    }
+}

@@ -1,0 +1,304 @@
+//! COMMIT: what UNSTABLE writes left in the buffer becomes durable.
+//!
+//! # Crash consistency
+//! Whole blocks go to a segment first, are synced there, and then a record points to them (D1); parts of blocks go into
+//! the record itself. So a flush reads nothing, and never waits for the object store.
+
+use bytes::{Bytes, BytesMut};
+
+use super::write::{Stamp, add_pieces};
+use crate::buffer::FlushJob;
+use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
+use crate::error::{Error, Result};
+use crate::identity::{BlockIndex, ContentId, InodeId};
+use crate::journal::Ticket;
+use crate::limits::{
+    APPEND_BLOCKS_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
+};
+use crate::records::{Content, Extent, Inode};
+use crate::tiering::Tier;
+use crate::volume::{Change, Look, Volume};
+
+/// A whole block: nothing of what is stored there shows through.
+struct WholeBlock {
+    block: BlockIndex,
+    bytes: Bytes,
+}
+
+/// What a flush writes where.
+#[derive(Default)]
+struct FlushPlan {
+    whole: Vec<WholeBlock>,
+    parts: Vec<(u64, Bytes)>,
+}
+
+impl Volume {
+    pub(crate) async fn commit(&self, inode: InodeId) -> Result<Ticket> {
+        if self.buffer.holds(inode) {
+            return self.flush(inode).await;
+        }
+        self.stored_inode(inode)?;
+        // Somebody else may have flushed the data a moment ago.
+        Ok(self.store.everything())
+    }
+
+    /// Flushes all data of a file.
+    pub(crate) async fn flush(&self, inode: InodeId) -> Result<Ticket> {
+        let _alone = self.locks.lock(inode).await;
+        loop {
+            let Some(job) = self.buffer.start_flush(inode) else { return Ok(self.store.everything()) };
+            match self.flush_job(inode, &job).await {
+                Ok(Some(ticket)) => return Ok(ticket),
+                // A truncation came between: begin again with what is left.
+                Ok(None) => {}
+                Err(Error::Stale) => {
+                    self.buffer.truncate(inode, 0);
+                    return Err(Error::Stale);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn flush_job(&self, inode: InodeId, job: &FlushJob) -> Result<Option<Ticket>> {
+        let record = self.stored_inode(inode)?;
+        let Content::File { size, id, .. } = record.content else { return Err(Error::WrongType) };
+        let plan = if job.bytes <= PIECE_FLUSH_BYTES_MAX {
+            FlushPlan { whole: Vec::new(), parts: job.ranges.clone() }
+        } else {
+            plan_flush(&job.ranges, size)
+        };
+        let blocks = plan.whole.iter().map(|whole| PlainBlock {
+            identity: BlockIdentity { content: id, block: whole.block },
+            bytes: whole.bytes.clone(),
+        });
+        let blocks: Vec<_> = blocks.collect();
+        let _writing = self.data_writes.read().await;
+        let addresses = self.append_standard(blocks).await?;
+        let mut steps = steps(&plan, &addresses);
+        let last = steps.pop().unwrap_or_default();
+        for step in steps {
+            self.store.admit().await?;
+            if self.flush_step(inode, id, job, &step, false)?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.flush_step(inode, id, job, &last, true)
+    }
+
+    /// Commits one record of a flush; `None` if a truncation came between.
+    fn flush_step(
+        &self,
+        inode: InodeId,
+        content: ContentId,
+        job: &FlushJob,
+        step: &FlushStep,
+        last: bool,
+    ) -> Result<Option<Ticket>> {
+        let mut change = self.begin()?;
+        if !self.buffer.still_wanted(inode, job) {
+            return Ok(None);
+        }
+        let mtime = self.buffer.view(inode).map_or_else(|| change.now(), |view| view.mtime);
+        let (old, mut new) = self.touch(&change, inode)?;
+        match new.content {
+            Content::File { id, .. } if id == content => {}
+            _ => return Ok(None),
+        }
+        for (block, address) in &step.extents {
+            put_extent(&mut change, &mut new, (content, *block), *address)?;
+        }
+        add_pieces(&mut change, inode, &mut new, &step.parts)?;
+        if last {
+            self.stamp(&mut change, inode, &mut new, Stamp::of(job, mtime));
+            self.buffer.finish_flush(inode);
+        }
+        change.update_inode(inode, &old, new);
+        Ok(Some(change.commit()))
+    }
+
+    /// Appends blocks to Standard, in requests of bounded size. The caller holds `data_writes`.
+    pub(crate) async fn append_standard(&self, mut blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
+        let mut addresses = Vec::with_capacity(blocks.len());
+        while !blocks.is_empty() {
+            let rest = blocks.split_off(blocks.len().min(APPEND_BLOCKS_MAX));
+            addresses.extend(self.standard.append(std::mem::replace(&mut blocks, rest)).await?);
+        }
+        Ok(addresses)
+    }
+
+    /// Makes room in the buffer, by flushing, before more data is taken in.
+    pub(crate) async fn relieve_buffer(&self, coming: u64) -> Result<()> {
+        for inode in self.buffer.inodes() {
+            if self.buffer.bytes() + coming <= self.budgets.write_buffer_bytes {
+                break;
+            }
+            match self.flush(inode).await {
+                Ok(ticket) => drop(ticket),
+                Err(Error::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What goes into one record.
+#[derive(Default)]
+struct FlushStep {
+    extents: Vec<(BlockIndex, BlockAddress)>,
+    parts: Vec<(u64, Bytes)>,
+}
+
+/// Cuts a plan into records of bounded size. What fits into one record is one, so that it is there whole or not at all.
+fn steps(plan: &FlushPlan, addresses: &[BlockAddress]) -> Vec<FlushStep> {
+    let extents: Vec<_> = plan.whole.iter().map(|whole| whole.block).zip(addresses.iter().copied()).collect();
+    let mut steps: Vec<FlushStep> = extents
+        .chunks(RECORD_EXTENTS_MAX)
+        .map(|chunk| FlushStep { extents: chunk.to_vec(), parts: Vec::new() })
+        .collect();
+    for (number, parts) in chunks_of_bytes(&plan.parts, RECORD_PIECE_BYTES_MAX).into_iter().enumerate() {
+        match steps.get_mut(number) {
+            Some(step) => step.parts = parts,
+            None => steps.push(FlushStep { extents: Vec::new(), parts }),
+        }
+    }
+    steps
+}
+
+fn chunks_of_bytes(parts: &[(u64, Bytes)], bytes_max: u64) -> Vec<Vec<(u64, Bytes)>> {
+    let mut chunks: Vec<Vec<(u64, Bytes)>> = Vec::new();
+    let mut room = 0;
+    for (offset, data) in parts {
+        let length = data.len() as u64;
+        if length > room || chunks.is_empty() {
+            chunks.push(Vec::new());
+            room = bytes_max;
+        }
+        room = room.saturating_sub(length);
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push((*offset, data.clone()));
+        }
+    }
+    chunks
+}
+
+/// Sorts ranges into whole blocks and parts. `size` is where the stored data ends.
+fn plan_flush(ranges: &[(u64, Bytes)], size: u64) -> FlushPlan {
+    let mut plan = FlushPlan::default();
+    let mut by_block: Vec<(BlockIndex, Vec<(u64, Bytes)>)> = Vec::new();
+    for (offset, data) in ranges {
+        let (mut at, mut rest) = (*offset, data.clone());
+        while !rest.is_empty() {
+            let block = BlockIndex(at / BLOCK_BYTES);
+            let room = usize::try_from(BLOCK_BYTES - at % BLOCK_BYTES).unwrap_or(usize::MAX);
+            let part = rest.split_to(room.min(rest.len()));
+            let length = part.len() as u64;
+            match by_block.last_mut() {
+                Some((last, parts)) if *last == block => parts.push((at, part)),
+                _ => by_block.push((block, vec![(at, part)])),
+            }
+            at += length;
+        }
+    }
+    for (block, parts) in by_block {
+        match whole(block, &parts, size) {
+            Some(bytes) => plan.whole.push(WholeBlock { block, bytes }),
+            None => plan.parts.extend(parts),
+        }
+    }
+    plan
+}
+
+/// The content of a block, if the parts leave nothing of what is stored there.
+fn whole(block: BlockIndex, parts: &[(u64, Bytes)], size: u64) -> Option<Bytes> {
+    let start = block.0 * BLOCK_BYTES;
+    let mut at = start;
+    for (offset, data) in parts {
+        if *offset != at {
+            return None;
+        }
+        at += data.len() as u64;
+    }
+    if at != start + BLOCK_BYTES && at < size {
+        return None;
+    }
+    match parts {
+        [(_, only)] => Some(only.clone()),
+        _ => {
+            let mut joined = BytesMut::with_capacity(usize::try_from(at - start).unwrap_or(0));
+            parts.iter().for_each(|(_, data)| joined.extend_from_slice(data));
+            Some(joined.freeze())
+        }
+    }
+}
+
+/// Points a block at new bytes, in place of its old extent and all of its pieces.
+fn put_extent(
+    change: &mut Change<'_>,
+    record: &mut Inode,
+    (content, block): (ContentId, BlockIndex),
+    address: BlockAddress,
+) -> Result<()> {
+    let next = BlockIndex(block.0 + 1);
+    let old = change.extents(content, block, next)?.pop().map(|(_, extent)| extent);
+    let new = Extent { tier: Tier::Standard, visible_bytes: address.plain_bytes, address };
+    change.replace_extent((content, block), old.as_ref(), Some(&new))?;
+    let Content::File { standard_bytes, cold_bytes, piece_bytes, .. } = &mut record.content else {
+        return Err(Error::WrongType);
+    };
+    match old {
+        Some(Extent { tier: Tier::Standard, visible_bytes, .. }) => {
+            *standard_bytes -= u64::from(visible_bytes)
+        }
+        Some(Extent { tier: Tier::InfrequentAccess, visible_bytes, .. }) => {
+            *cold_bytes -= u64::from(visible_bytes)
+        }
+        None => {}
+    }
+    *standard_bytes += u64::from(new.visible_bytes);
+    if *piece_bytes > 0 {
+        for row in change.pieces(content, block, next)? {
+            *piece_bytes -= row.piece.bytes.len() as u64;
+            change.delete(row.key.to_vec());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(offset: u64, length: usize) -> (u64, Bytes) {
+        (offset, Bytes::from(vec![1; length]))
+    }
+
+    #[test]
+    fn whole_blocks_go_to_segments_and_parts_to_the_journal() {
+        let block = usize::try_from(BLOCK_BYTES).unwrap();
+        // Blocks 0 and 1 whole, then a part of block 2 in the middle of a longer file.
+        let plan = plan_flush(&[range(0, 2 * block + 10)], 10 * BLOCK_BYTES);
+        assert_eq!(plan.whole.iter().map(|whole| whole.block.0).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(plan.parts, [range(2 * BLOCK_BYTES, 10)]);
+        // The same at the end of the file: the last block is whole too.
+        let plan = plan_flush(&[range(0, 2 * block + 10)], 2 * BLOCK_BYTES);
+        assert_eq!(plan.whole.len(), 3);
+        assert!(plan.parts.is_empty());
+        // A gap, or a beginning in the middle, makes a part.
+        let plan = plan_flush(&[range(5, 10), range(BLOCK_BYTES, 1), range(BLOCK_BYTES + 2, 1)], 0);
+        assert!(plan.whole.is_empty());
+        assert_eq!(plan.parts.len(), 3);
+    }
+
+    #[test]
+    fn no_record_grows_beyond_its_bounds_and_nothing_is_left_out() {
+        let mib = usize::try_from(RECORD_PIECE_BYTES_MAX).unwrap();
+        let parts: Vec<_> = (0..5).map(|part| range(part * 3 * BLOCK_BYTES, mib / 2)).collect();
+        let plan = FlushPlan { whole: Vec::new(), parts: parts.clone() };
+        let steps = steps(&plan, &[]);
+        assert_eq!(steps.iter().map(|step| step.parts.len()).collect::<Vec<_>>(), [2, 2, 1]);
+        let all: Vec<_> = steps.into_iter().flat_map(|step| step.parts).collect();
+        assert_eq!(all, parts);
+    }
+}

@@ -1,0 +1,64 @@
+//! A directory entry.
+//!
+//! | bytes | field                                   |
+//! |-------|-----------------------------------------|
+//! | 1     | format: 1                               |
+//! | 8     | inode; 0 in a tombstone                 |
+//! | rest  | name; empty in a tombstone              |
+//!
+//! A tombstone keeps the first place of a hash while another entry with the same hash stands behind it.
+
+use bytes::Bytes;
+
+use crate::codec::{Malformed, Reader};
+use crate::identity::InodeId;
+
+const FORMAT: u8 = 1;
+
+/// A directory entry, or the tombstone of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dentry {
+    pub(crate) inode: InodeId,
+    pub(crate) name: Bytes,
+}
+
+impl Dentry {
+    pub(crate) fn tombstone() -> Self {
+        Dentry { inode: InodeId(0), name: Bytes::new() }
+    }
+
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        out.extend_from_slice(&self.inode.0.to_be_bytes());
+        out.extend_from_slice(&self.name);
+        out
+    }
+
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != FORMAT {
+            return Err(Malformed("dentry format"));
+        }
+        let inode = InodeId(reader.u64()?);
+        Ok(Dentry { inode, name: bytes.slice_ref(reader.rest()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips() {
+        for dentry in
+            [Dentry::tombstone(), Dentry { inode: InodeId(7), name: Bytes::from_static(b"\xff name") }]
+        {
+            assert_eq!(Dentry::decode(&dentry.encode().into()), Ok(dentry));
+        }
+        assert_eq!(Dentry::decode(&Bytes::from_static(&[1, 2])), Err(Malformed("cut short")));
+    }
+}

@@ -1,0 +1,244 @@
+//! A cold tier: each segment is one object with one batch.
+//!
+//! The object of a segment is `PREFIX/FILE-SYSTEM-ID/segments/XX/ID`: the id in 32 hexadecimal digits, and its first two
+//! again, so that a local directory stays of bearable width. Its bytes are those of [`crate::data::format`].
+//!
+//! # Crash consistency
+//! [`ColdTier::put`] returns when the object is there and was read back (rule D2: the caller journals its extents only
+//! then). A crash or an error before that can leak an object that nobody points to: the orphan search finds it by
+//! [`ColdTier::list`]. An object is written once, under a random name, and never changed.
+//! [`ColdTier::delete`] can be repeated. In a local directory a deletion is not synced: after a power loss the object may be back, as an orphan.
+
+mod location;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use object_store::path::Path;
+
+use super::probe;
+use super::store::{Reply, Request, Stack, StoreError};
+use crate::data::block::{BlockAddress, BlockIdentity, PlainBlock};
+use crate::data::format::{
+    BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, PackedBlock, SegmentOpener, SegmentSealer,
+};
+use crate::data::runs::{Run, RunLimits, Wanted, runs, slice_of};
+use crate::data::standard::blocking;
+use crate::environment::Environment;
+use crate::error::{Error, OpenError, Result};
+use crate::file_system::ColdStoreConfig;
+use crate::identity::{FileSystemId, SegmentId};
+use crate::keys::DataKey;
+use crate::tiering::Requests;
+use location::Location;
+
+/// A request costs about as much as 64 KiB of transfer; a longer one delays the first byte too much.
+const RUN_LIMITS: RunLimits = RunLimits { gap_bytes_max: 64 * 1024, run_bytes_max: 1 << 20 };
+/// What is read first of an object's directory: enough for 5,000 blocks.
+const DIRECTORY_GUESS_BYTES: u64 = 128 * 1024;
+
+/// A cold tier of one file system.
+pub(crate) struct ColdTier {
+    stack: Stack,
+    location: Location,
+    file_system: FileSystemId,
+    data_key: DataKey,
+    environment: Environment,
+}
+
+impl ColdTier {
+    /// Prepares the connection; nothing is sent yet. A local directory is made if it is not there.
+    pub(crate) fn open(
+        config: &ColdStoreConfig,
+        file_system: FileSystemId,
+        environment: Environment,
+        data_key: &DataKey,
+    ) -> Result<ColdTier> {
+        let objects = location::open_store(config)?;
+        let location = Location::new(config, file_system);
+        let stack = Stack::new(objects, &environment);
+        Ok(ColdTier { stack, location, file_system, data_key: data_key.clone(), environment })
+    }
+
+    /// Finds out whether the store can do what tidefs needs; [`OpenError::ColdStore`] says what is wrong. Takes at most
+    /// about ten seconds.
+    pub(crate) async fn probe(&self) -> Result<()> {
+        let mut id = [0; 16];
+        self.environment.entropy.fill(&mut id);
+        let name = SegmentId(id).to_string();
+        let probed = probe::probe(self.stack.impatient.as_ref(), self.location.probes(), &name).await;
+        probed.map_err(|fault| {
+            let what = format!("{}: {fault}", self.location);
+            Error::Open(OpenError::ColdStore { what })
+        })
+    }
+
+    /// Stores blocks as one object and says where each of them stands. The object is complete and verified when this returns.
+    ///
+    /// An id is used for one list of blocks only: another list would be sealed with the same counters. So after an error
+    /// either the same blocks are put again, or a new id is taken.
+    pub(crate) async fn put(&self, segment: SegmentId, blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
+        let (file_system, data_key) = (self.file_system, self.data_key.clone());
+        let (content, addresses) = blocking(move || seal(file_system, &data_key, segment, blocks)).await?;
+        let path = self.location.segment(segment);
+        let create = Request::Create { path: path.clone(), content: content.clone().into() };
+        match self.stack.store.call(&create).await {
+            // That it exists may mean that an earlier try took effect and its answer was lost.
+            Ok(_) | Err(StoreError::AlreadyExists) => {}
+            Err(error) => return Err(failed(&create, error)),
+        }
+        self.verify(path, &content).await?;
+        Ok(addresses)
+    }
+
+    /// Reads a block with one request.
+    pub(crate) async fn read(&self, address: &BlockAddress, identity: BlockIdentity) -> Result<Bytes> {
+        let mut blocks = self.read_many(&[(*address, identity)]).await?;
+        blocks.pop().ok_or_else(|| Error::corrupt("a read gave no block"))
+    }
+
+    /// Reads blocks, neighbours with one request, and returns them in the order asked for.
+    pub(crate) async fn read_many(&self, wanted: &[Wanted]) -> Result<Vec<Bytes>> {
+        let parts =
+            try_join_all(runs(wanted, RUN_LIMITS).into_iter().map(|run| self.read_run(run, wanted))).await?;
+        let mut blocks = vec![Bytes::new(); wanted.len()];
+        for (position, bytes) in parts.into_iter().flatten() {
+            if let Some(block) = blocks.get_mut(position) {
+                *block = bytes;
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Deletes a segment's object; one that is gone is no error.
+    pub(crate) async fn delete(&self, segment: SegmentId) -> Result<()> {
+        let request = Request::Delete { path: self.location.segment(segment) };
+        match self.stack.store.call(&request).await {
+            Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+
+    /// Every block in a segment.
+    pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
+        let opener = SegmentOpener::new(self.file_system, &self.data_key, segment);
+        let cut_short = || Error::corrupt(format!("segment {segment}: the directory is cut short"));
+        let (mut start, object_bytes) = self.get(segment, 0..DIRECTORY_GUESS_BYTES).await?;
+        let (header, rest) = start.split_at_checked(HEADER_BYTES).ok_or_else(cut_short)?;
+        opener.open_header(header)?;
+        let batch = rest.get(..BATCH_HEADER_BYTES).ok_or_else(cut_short)?;
+        let batch = opener.open_batch_header(HEADER_BYTES as u64, batch)?;
+        let directory = batch.directory_offset()..batch.directory_offset() + batch.directory_bytes() as u64;
+        if batch.end() != object_bytes {
+            let what = format!("segment {segment}: the object has {object_bytes} bytes, not {}", batch.end());
+            return Err(Error::corrupt(what));
+        }
+        let mut offset = 0;
+        if directory.end > start.len() as u64 {
+            (start, _) = self.get(segment, directory.clone()).await?;
+            offset = directory.start;
+        }
+        let from = usize::try_from(directory.start - offset).map_err(|_| cut_short())?;
+        let bytes = start.get(from..from + batch.directory_bytes()).ok_or_else(cut_short)?;
+        opener.open_directory(&batch, bytes)
+    }
+
+    /// All segments with the lengths of their objects. For the search for orphans only: the listing may be stale.
+    pub(crate) async fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
+        let request = Request::List { prefix: self.location.segments() };
+        let objects = match self.stack.store.call(&request).await {
+            Ok(Reply::Objects(objects)) => objects,
+            Ok(_) | Err(StoreError::NotFound) => Vec::new(),
+            Err(error) => return Err(failed(&request, error)),
+        };
+        Ok(objects
+            .iter()
+            .filter_map(|object| Some((self.location.parse(&object.location)?, object.size)))
+            .collect())
+    }
+
+    /// Requests since the start.
+    pub(crate) fn requests(&self) -> Requests {
+        self.stack.meter.requests()
+    }
+
+    /// What is wrong with the store now, if anything.
+    pub(crate) fn health(&self) -> Option<String> {
+        self.stack.circuit.failure()
+    }
+
+    async fn read_run(&self, run: Run, wanted: &[Wanted]) -> Result<Vec<(usize, Bytes)>> {
+        let (bytes, _) = self.get(run.segment, run.range.clone()).await?;
+        let members: Vec<(usize, Wanted)> =
+            run.members.iter().filter_map(|&member| Some((member, *wanted.get(member)?))).collect();
+        let opener = SegmentOpener::new(self.file_system, &self.data_key, run.segment);
+        blocking(move || {
+            let open = |(position, (address, identity)): (usize, Wanted)| {
+                let opened = opener.open_frame(&address, identity, slice_of(&run, &bytes, &address))?;
+                Ok((position, opened))
+            };
+            members.into_iter().map(open).collect()
+        })
+        .await
+    }
+
+    async fn get(&self, segment: SegmentId, range: std::ops::Range<u64>) -> Result<(Bytes, u64)> {
+        let request = Request::Get { path: self.location.segment(segment), range };
+        match self.stack.store.call(&request).await {
+            Ok(Reply::Content { bytes, object_bytes }) => Ok((bytes, object_bytes)),
+            Ok(_) => Err(Error::corrupt(format!("{request} was answered with something else"))),
+            Err(StoreError::NotFound) => {
+                Err(Error::corrupt(format!("segment {segment} is missing in the object store")))
+            }
+            Err(StoreError::TooShort) => {
+                Err(Error::corrupt(format!("segment {segment}: the object is cut short")))
+            }
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+
+    /// Reads the object back and compares every byte: a store that says yes and keeps something else loses data only later.
+    async fn verify(&self, path: Path, content: &Bytes) -> Result<()> {
+        let length = content.len() as u64;
+        let request = Request::Get { path, range: 0..length };
+        let differs = |what: &str| failed(&request, StoreError::Refused(format!("after the upload {what}")));
+        match self.stack.store.call(&request).await {
+            Ok(Reply::Content { bytes, object_bytes }) if object_bytes == length => {
+                if bytes == content {
+                    Ok(())
+                } else {
+                    Err(differs("the object has other bytes"))
+                }
+            }
+            Ok(_) | Err(StoreError::TooShort) => Err(differs("the object has another length")),
+            Err(StoreError::NotFound) => Err(differs("the object is not there")),
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+}
+
+fn seal(
+    file_system: FileSystemId,
+    data_key: &DataKey,
+    segment: SegmentId,
+    blocks: Vec<PlainBlock>,
+) -> Result<(Bytes, Vec<BlockAddress>)> {
+    let packed = blocks.into_iter().map(PackedBlock::compressed).collect::<Result<Vec<_>>>()?;
+    let mut object = Vec::new();
+    let mut sealer = SegmentSealer::begin(file_system, data_key, segment, &mut object)?;
+    let addresses = sealer.seal_batch(&packed, &mut object)?;
+    Ok((object.into(), addresses))
+}
+
+/// Nothing is lost by a failed request, so the caller may try again; later if it takes a person to mend it.
+fn failed(request: &Request, error: StoreError) -> Error {
+    const UNTIL_MENDED: std::time::Duration = std::time::Duration::from_secs(10);
+    match error {
+        StoreError::NoSpace => Error::NoSpace,
+        StoreError::Unavailable { reason, retry_after } => Error::Unavailable { reason, retry_after },
+        other => Error::Unavailable { reason: format!("{request}: {other}"), retry_after: UNTIL_MENDED },
+    }
+}

@@ -1,0 +1,144 @@
+//! The bottom of the stack: does requests with `object_store` and sorts its errors.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt};
+use object_store::client::HttpError;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::{Reply, Request, Store, StoreError};
+
+/// Does requests as they are.
+pub(super) struct Direct {
+    objects: Arc<dyn ObjectStore>,
+}
+
+impl Direct {
+    pub(super) fn new(objects: Arc<dyn ObjectStore>) -> Self {
+        Direct { objects }
+    }
+
+    async fn get(&self, request: &Request) -> Result<Reply, StoreError> {
+        let Request::Get { path, range } = request else {
+            return Err(StoreError::Refused("not a GET".into()));
+        };
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let result = self.objects.get_opts(path, options).await.map_err(sort)?;
+        let (object_bytes, promised) = (result.meta.size, result.range.clone());
+        if promised.start != range.start || promised.end != range.end.min(object_bytes) {
+            let (start, end) = (promised.start, promised.end);
+            return Err(StoreError::Refused(format!("{request} was answered with bytes {start}..{end}")));
+        }
+        let promised_bytes = promised.end - promised.start;
+        let bytes = collect(result.into_stream()).await?;
+        if bytes.len() as u64 != promised_bytes {
+            return Err(StoreError::Transient(format!(
+                "{request} gave {} of {promised_bytes} bytes",
+                bytes.len()
+            )));
+        }
+        Ok(Reply::Content { bytes, object_bytes })
+    }
+}
+
+async fn collect(
+    mut stream: impl futures::Stream<Item = object_store::Result<Bytes>> + Unpin,
+) -> Result<Bytes, StoreError> {
+    let Some(first) = stream.try_next().await.map_err(sort)? else {
+        return Ok(Bytes::new());
+    };
+    let Some(second) = stream.try_next().await.map_err(sort)? else {
+        return Ok(first);
+    };
+    let mut bytes = BytesMut::from(first);
+    bytes.extend_from_slice(&second);
+    while let Some(part) = stream.try_next().await.map_err(sort)? {
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
+}
+
+#[async_trait]
+impl Store for Direct {
+    async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
+        match request {
+            Request::Create { path, content } => {
+                let options = PutOptions::from(PutMode::Create);
+                let put = self.objects.put_opts(path, content.clone(), options).await;
+                put.map(|_| Reply::Created).map_err(sort)
+            }
+            Request::Get { .. } => self.get(request).await,
+            Request::Delete { path } => {
+                self.objects.delete(path).await.map(|()| Reply::Deleted).map_err(sort)
+            }
+            Request::List { prefix } => {
+                let listed = self.objects.list(Some(prefix)).boxed().try_collect().await;
+                listed.map(Reply::Objects).map_err(sort)
+            }
+        }
+    }
+}
+
+/// Sorts an error by what to do about it. `object_store` keeps the HTTP status to itself in its `Generic` errors, so it is
+/// read from the text there.
+fn sort(error: object_store::Error) -> StoreError {
+    use object_store::Error as E;
+    let text = describe(&error);
+    match &error {
+        E::NotFound { .. } if text.contains("NoSuchBucket") => StoreError::NoBucket(text),
+        E::NotFound { .. } => StoreError::NotFound,
+        E::AlreadyExists { .. } | E::Precondition { .. } => StoreError::AlreadyExists,
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => StoreError::Denied(text),
+        E::Generic { .. } => sort_generic(&error, text),
+        _ => StoreError::Refused(text),
+    }
+}
+
+fn sort_generic(error: &object_store::Error, text: String) -> StoreError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if current.is::<HttpError>() {
+            return StoreError::Transient(text);
+        }
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace,
+                _ => StoreError::Refused(text),
+            };
+        }
+        cause = current.source();
+    }
+    match status_in(&text) {
+        Some(416) => StoreError::TooShort,
+        Some(408 | 429) => StoreError::Transient(text),
+        Some(200 | 500..) => StoreError::Transient(text),
+        Some(_) => StoreError::Refused(text),
+        None if text.contains("Wanted range starting at") => StoreError::TooShort,
+        None => StoreError::Refused(text),
+    }
+}
+
+fn status_in(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// The error with its causes, each once, on one line of bounded length.
+fn describe(error: &dyn StdError) -> String {
+    const CHARACTERS_MAX: usize = 400;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let more = current.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = current.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(CHARACTERS_MAX).collect()
+}

@@ -1,0 +1,187 @@
+//! A store with faults, for tests: it stands below the stack, where the network would be.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::client::{HttpError, HttpErrorKind};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use parking_lot::Mutex;
+
+/// What happens to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::tiers) enum Fault {
+    /// Nothing.
+    Pass,
+    /// It never gets there.
+    Refuse,
+    /// The store answers with this HTTP status.
+    Status(u16),
+    /// It takes effect, but the connection breaks before the answer.
+    LoseReply,
+    /// The body of the answer ends too early; a PUT stores too little and says that all is well.
+    Truncate,
+    /// The answer comes that much later.
+    Delay(Duration),
+    /// PUT overwrites in spite of its condition; GET returns another part than asked for.
+    Disobey,
+    /// A PUT is answered and forgotten.
+    Forget,
+}
+
+/// An object store in memory that follows a plan, and then a habit.
+#[derive(Debug)]
+pub(in crate::tiers) struct FaultyStore {
+    pub(in crate::tiers) objects: InMemory,
+    plan: Mutex<VecDeque<Fault>>,
+    habit: Mutex<Fault>,
+    requests: AtomicUsize,
+    under_way: AtomicUsize,
+    under_way_max: AtomicUsize,
+}
+
+impl FaultyStore {
+    /// The faults of the first requests; the later ones pass.
+    pub(in crate::tiers) fn new(plan: &[Fault]) -> Arc<FaultyStore> {
+        Arc::new(FaultyStore {
+            objects: InMemory::new(),
+            plan: Mutex::new(plan.iter().copied().collect()),
+            habit: Mutex::new(Fault::Pass),
+            requests: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            under_way_max: AtomicUsize::new(0),
+        })
+    }
+
+    /// What happens to every request after the plan.
+    pub(in crate::tiers) fn always(&self, habit: Fault) {
+        *self.habit.lock() = habit;
+    }
+
+    /// Requests that arrived or tried to.
+    pub(in crate::tiers) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The most requests that were under way at once.
+    pub(in crate::tiers) fn under_way_max(&self) -> usize {
+        self.under_way_max.load(Ordering::Relaxed)
+    }
+
+    /// Counts the request, and does the part of its fault that comes before it takes effect.
+    async fn arrive(&self) -> Result<Fault> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let planned = self.plan.lock().pop_front();
+        let fault = planned.unwrap_or_else(|| *self.habit.lock());
+        match fault {
+            Fault::Refuse => Err(broken(HttpErrorKind::Connect)),
+            Fault::Status(status) => Err(answered(status)),
+            Fault::Delay(time) => {
+                let now = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+                self.under_way_max.fetch_max(now, Ordering::Relaxed);
+                tokio::time::sleep(time).await;
+                self.under_way.fetch_sub(1, Ordering::Relaxed);
+                Ok(fault)
+            }
+            _ => Ok(fault),
+        }
+    }
+}
+
+fn broken(kind: HttpErrorKind) -> Error {
+    let source = HttpError::new(kind, io::Error::from(io::ErrorKind::ConnectionReset));
+    Error::Generic { store: "S3", source: Box::new(source) }
+}
+
+fn answered(status: u16) -> Error {
+    let (path, source) =
+        ("object".into(), format!("Server returned non-2xx status code: {status} Test").into());
+    match status {
+        401 => Error::Unauthenticated { path, source },
+        403 => Error::PermissionDenied { path, source },
+        404 => Error::NotFound { path, source: "<Code>NoSuchBucket</Code>".into() },
+        _ => Error::Generic { store: "S3", source },
+    }
+}
+
+fn answer<T>(fault: Fault, effect: T) -> Result<T> {
+    if fault == Fault::LoseReply { Err(broken(HttpErrorKind::Interrupted)) } else { Ok(effect) }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(&self, path: &Path, content: PutPayload, mut options: PutOptions) -> Result<PutResult> {
+        let fault = self.arrive().await?;
+        let bytes = bytes::Bytes::from(content);
+        let kept = if fault == Fault::Truncate { bytes.slice(..bytes.len() / 2) } else { bytes };
+        if fault == Fault::Disobey {
+            options.mode = PutMode::Overwrite;
+        }
+        let done = self.objects.put_opts(path, kept.into(), options).await?;
+        if fault == Fault::Forget {
+            self.objects.delete(path).await?;
+        }
+        answer(fault, done)
+    }
+
+    async fn get_opts(&self, path: &Path, mut options: GetOptions) -> Result<GetResult> {
+        let fault = self.arrive().await?;
+        if fault == Fault::Disobey {
+            options.range = None;
+        }
+        let mut result = self.objects.get_opts(path, options).await?;
+        if fault == Fault::Truncate {
+            let (meta, range) = (result.meta.clone(), result.range.clone());
+            let bytes = result.bytes().await?;
+            let half = futures::stream::iter([Ok(bytes.slice(..bytes.len() / 2))]).boxed();
+            let (attributes, extensions) = Default::default();
+            result =
+                GetResult { payload: GetResultPayload::Stream(half), meta, range, attributes, extensions };
+        }
+        answer(fault, result)
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let objects = self.objects.clone();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        objects.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.objects.list(prefix)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.objects.put_multipart_opts(path, options).await
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.objects.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.objects.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,61 @@
+//! Repeats what may succeed the next time, with growing, random pauses and an end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{RETRY_AFTER, Reply, Request, Store, StoreError};
+use crate::environment::Environment;
+
+/// The longest first pause; it doubles with each try.
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Repeats.
+pub(super) struct Retry {
+    inner: Arc<dyn Store>,
+    environment: Environment,
+}
+
+impl Retry {
+    pub(super) fn new(inner: Arc<dyn Store>, environment: Environment) -> Self {
+        Retry { inner, environment }
+    }
+
+    /// Between half and all of the longest pause, so that callers that failed together do not come back together.
+    fn pause(&self, tries: u32) -> Duration {
+        let longest = FIRST_PAUSE_MAX.saturating_mul(1 << tries.min(10)).min(PAUSE_MAX);
+        let mut random = [0; 2];
+        self.environment.entropy.fill(&mut random);
+        longest / 2 + (longest / 2).mul_f64(f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX))
+    }
+}
+
+#[async_trait]
+impl Store for Retry {
+    async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
+        let deadline = Instant::now() + request.call_limit();
+        let unavailable = |reason| StoreError::Unavailable { reason, retry_after: RETRY_AFTER };
+        let mut tries = 0;
+        let mut last = None;
+        loop {
+            let reason = match timeout_at(deadline, self.inner.call(request)).await {
+                Ok(Err(StoreError::Transient(reason))) => reason,
+                Ok(result) => return result,
+                Err(_) => {
+                    return Err(unavailable(last.unwrap_or_else(|| format!("{request} was not answered"))));
+                }
+            };
+            let pause = self.pause(tries);
+            if Instant::now() + pause >= deadline {
+                return Err(unavailable(reason));
+            }
+            tracing::debug!(%request, %reason, ?pause, "the object store failed; trying again");
+            sleep(pause).await;
+            last = Some(reason);
+            tries += 1;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::fault::{Fault, FaultyStore};
+use super::*;
+
+fn stack(store: &Arc<FaultyStore>) -> Stack {
+    Stack::new(store.clone(), &Environment::system())
+}
+
+fn create() -> Request {
+    Request::Create { path: Path::from("object"), content: PutPayload::from_static(b"0123456789") }
+}
+
+fn get() -> Request {
+    Request::Get { path: Path::from("object"), range: 2..6 }
+}
+
+async fn content(stack: &Stack) -> Result<Bytes, StoreError> {
+    match stack.store.call(&get()).await? {
+        Reply::Content { bytes, object_bytes: 10 } => Ok(bytes),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn passing_faults_are_repeated_and_counted() {
+    use Fault::{Delay, LoseReply, Pass, Refuse, Status, Truncate};
+    let store = FaultyStore::new(&[
+        Pass,
+        Status(503),
+        Status(429),
+        Status(500),
+        Refuse,
+        LoseReply,
+        Truncate,
+        Delay(Duration::from_secs(5)),
+    ]);
+    let stack = stack(&store);
+    stack.store.call(&create()).await.unwrap();
+    assert_eq!(content(&stack).await.unwrap(), "2345");
+    let requests = stack.meter.requests();
+    assert_eq!((requests.put, requests.get), (1, 8));
+    // The time limit is above the meter, so a try that was given up does not come to a result there.
+    assert_eq!(requests.failed, 6);
+    assert_eq!((requests.bytes_sent, requests.bytes_received), (10, 4));
+    assert_eq!(stack.circuit.failure(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_answer_was_lost_finds_its_own_object() {
+    let store = FaultyStore::new(&[Fault::LoseReply]);
+    let stack = stack(&store);
+    assert_eq!(stack.store.call(&create()).await.unwrap_err(), StoreError::AlreadyExists);
+    assert_eq!(content(&stack).await.unwrap(), "2345");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_must_mend_is_not_repeated() {
+    for status in [400, 401, 403, 404] {
+        let store = FaultyStore::new(&[Fault::Status(status)]);
+        let stack = stack(&store);
+        let error = stack.store.call(&create()).await.unwrap_err();
+        match status {
+            404 => assert!(matches!(error, StoreError::NoBucket(_)), "{error:?}"),
+            400 => assert!(matches!(error, StoreError::Refused(_)), "{error:?}"),
+            _ => assert!(matches!(error, StoreError::Denied(_)), "{error:?}"),
+        }
+        assert_eq!(store.requests(), 1);
+        assert!(stack.circuit.failure().is_some());
+        stack.store.call(&create()).await.unwrap();
+        assert_eq!(stack.circuit.failure(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_store_costs_ten_seconds_once() {
+    for habit in [Fault::Refuse, Fault::Status(503), Fault::Delay(Duration::from_secs(3600))] {
+        let store = FaultyStore::new(&[Fault::Pass]);
+        let stack = stack(&store);
+        stack.store.call(&create()).await.unwrap();
+        store.always(habit);
+        let start = Instant::now();
+        let error = content(&stack).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { retry_after: RETRY_AFTER, .. }), "{error:?}");
+        assert!(start.elapsed() <= CALL_LIMIT + Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(stack.circuit.failure().is_some());
+
+        let (before, start) = (store.requests(), Instant::now());
+        for _ in 0..1000 {
+            assert!(matches!(content(&stack).await, Err(StoreError::Unavailable { .. })));
+        }
+        assert_eq!(store.requests(), before, "nothing is sent while the circuit is open");
+        assert_eq!(start.elapsed(), Duration::ZERO);
+
+        store.always(Fault::Pass);
+        tokio::time::advance(RETRY_AFTER).await;
+        assert_eq!(content(&stack).await.unwrap(), "2345");
+        assert_eq!(stack.circuit.failure(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_away_one_request_in_a_second_looks_for_it() {
+    let store = FaultyStore::new(&[]);
+    let stack = stack(&store);
+    store.always(Fault::Refuse);
+    content(&stack).await.unwrap_err();
+    tokio::time::advance(RETRY_AFTER).await;
+    let start = Instant::now();
+    let all = futures::future::join_all((0..100).map(|_| async {
+        let result = content(&stack).await;
+        (result.is_err(), start.elapsed())
+    }))
+    .await;
+    assert!(all.iter().all(|(failed, _)| *failed));
+    let waited = all.iter().filter(|(_, elapsed)| *elapsed > Duration::ZERO).count();
+    assert_eq!(waited, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_requests_are_out_at_once() {
+    let store = FaultyStore::new(&[Fault::Pass]);
+    let stack = stack(&store);
+    stack.store.call(&create()).await.unwrap();
+    store.always(Fault::Delay(Duration::from_millis(100)));
+    let all = futures::future::join_all((0..100).map(|_| content(&stack))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(store.under_way_max(), CONCURRENT_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_for_a_slow_store_has_an_end() {
+    let store = FaultyStore::new(&[Fault::Pass]);
+    let stack = stack(&store);
+    stack.store.call(&create()).await.unwrap();
+    store.always(Fault::Delay(Duration::from_secs(3)));
+    let start = Instant::now();
+    let all = futures::future::join_all((0..200).map(|_| content(&stack))).await;
+    let served = all.iter().filter(|result| result.is_ok()).count();
+    assert!((48..=80).contains(&served), "{served}");
+    assert!(start.elapsed() <= 2 * CALL_LIMIT, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn the_end_of_an_object_is_told_from_half_an_answer() {
+    let store = FaultyStore::new(&[]);
+    let stack = stack(&store);
+    stack.store.call(&create()).await.unwrap();
+    let over = Request::Get { path: Path::from("object"), range: 6..20 };
+    match stack.store.call(&over).await.unwrap() {
+        Reply::Content { bytes, object_bytes } => assert_eq!((&bytes[..], object_bytes), (&b"6789"[..], 10)),
+        other => panic!("{other:?}"),
+    }
+    let behind = Request::Get { path: Path::from("object"), range: 10..20 };
+    assert_eq!(stack.store.call(&behind).await.unwrap_err(), StoreError::TooShort);
+    let missing = Request::Get { path: Path::from("other"), range: 0..1 };
+    assert_eq!(stack.store.call(&missing).await.unwrap_err(), StoreError::NotFound);
+}

@@ -1,0 +1,109 @@
+//! What an open file system does by itself: folding pieces, releasing what nobody refers to, writing back old data.
+
+mod collector;
+mod fold;
+mod reclaim;
+mod segments;
+mod uploads;
+mod write_back;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::error::{Error, Result};
+use crate::file_system::Budgets;
+use crate::volume::Volume;
+
+pub(crate) use uploads::{Upload, Uploads};
+
+/// How often upkeep looks around when nobody wakes it.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Bytes of pieces at which they are folded into blocks: well before the overlay is checkpointed, which would write them
+/// out as metadata.
+pub(crate) fn fold_threshold(budgets: &Budgets) -> u64 {
+    budgets.overlay_bytes / 8
+}
+
+/// Starts the upkeep of a volume. It ends when the volume is closed or dropped.
+pub(crate) fn start(volume: &Arc<Volume>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(run(Arc::downgrade(volume)))
+}
+
+async fn run(volume: Weak<Volume>) {
+    let mut pace = Pace::default();
+    loop {
+        tokio::time::sleep(pace.pause).await;
+        let Some(volume) = volume.upgrade() else { return };
+        if volume.closing.load(Ordering::Acquire) {
+            return;
+        }
+        let result = round(&volume, &mut pace).await;
+        pace.note(&result);
+        if let Err(Error::Halted { .. }) = result {
+            return;
+        }
+        // Wait for work without keeping the volume alive for ever.
+        let _ = tokio::time::timeout(ROUND, volume.upkeep.notified()).await;
+    }
+}
+
+async fn round(volume: &Volume, pace: &mut Pace) -> Result<()> {
+    let now = volume.environment.clock.monotonic();
+    pace.begin(now);
+    volume.fold_pieces(pace.fold_all).await?;
+    volume.reclaim_contents().await?;
+    if pace.minute {
+        volume.write_back().await?;
+        volume.fold_accesses().await?;
+    }
+    volume.collect_garbage().await?;
+    volume.release_segments(now).await
+}
+
+/// When the slower duties are due, and how failures are reported.
+#[derive(Debug, Default)]
+struct Pace {
+    last_fold: Duration,
+    last_minute: Duration,
+    fold_all: bool,
+    minute: bool,
+    failing: bool,
+    pause: Duration,
+}
+
+impl Pace {
+    const FOLD_EVERY: Duration = Duration::from_secs(10);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn begin(&mut self, now: Duration) {
+        self.fold_all = now.saturating_sub(self.last_fold) >= Self::FOLD_EVERY;
+        self.minute = now.saturating_sub(self.last_minute) >= Self::MINUTE;
+        if self.fold_all {
+            self.last_fold = now;
+        }
+        if self.minute {
+            self.last_minute = now;
+        }
+    }
+
+    /// Reports the first of a row of failures, and pauses before the next try.
+    fn note(&mut self, result: &Result<()>) {
+        match result {
+            Ok(()) => {
+                self.failing = false;
+                self.pause = Duration::ZERO;
+            }
+            Err(error) => {
+                if !self.failing {
+                    warn!(%error, "background work failed; it will be tried again");
+                }
+                self.failing = true;
+                self.pause = ROUND;
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Releasing contents that no file has any more, and unlinked inodes that nobody has open any more.
+
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, Result};
+use crate::identity::{BlockIndex, ContentId, InodeId};
+use crate::limits::RECORD_EXTENTS_MAX;
+use crate::records::key;
+use crate::volume::{Look, Volume, extent_row};
+
+/// Dead contents that are looked at in one step.
+const CONTENTS_MAX: usize = 256;
+
+impl Volume {
+    /// Removes the extents and pieces of dead contents, in records of bounded size.
+    pub(crate) async fn reclaim_contents(&self) -> Result<()> {
+        let (from, end) = key::family(b'x', b"");
+        loop {
+            let rows = self.store.scan(&from, &end, CONTENTS_MAX)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut contents = rows.iter().filter_map(|(row, _)| key::dead_content_id(row));
+            let mut next = contents.next();
+            while next.is_some() {
+                self.store.admit().await?;
+                let mut change = self.begin()?;
+                let mut room = RECORD_EXTENTS_MAX;
+                while let Some(content) = next.filter(|_| room > 0) {
+                    let used = reclaim_step(&mut change, content, room)?;
+                    room -= used.min(room);
+                    if room > 0 {
+                        change.delete(key::dead_content(content));
+                        next = contents.next();
+                    }
+                }
+                drop(change.commit());
+            }
+        }
+    }
+
+    /// Releases unlinked inodes that nobody has pinned, and from now on releases each when its last pin is dropped.
+    pub(crate) async fn release_orphans(&self) -> Result<()> {
+        self.keep_orphans.store(false, Ordering::Release);
+        let (mut from, end) = key::family(b'o', b"");
+        loop {
+            let rows = self.store.scan(&from, &end, CONTENTS_MAX)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            from = key::after(last);
+            for inode in rows.iter().filter_map(|(row, _)| key::orphan_inode(row)) {
+                self.store.admit().await?;
+                self.release_orphan(inode)?;
+            }
+        }
+    }
+
+    /// Releases an inode if it is unlinked and nobody has it open.
+    pub(crate) fn release_orphan(&self, inode: InodeId) -> Result<()> {
+        let mut change = self.begin()?;
+        if self.pins.is_pinned(inode) || self.orphans_are_kept() {
+            return Ok(());
+        }
+        match change.stored_inode(inode) {
+            Ok(record) if record.links == 0 => {
+                change.delete_inode(inode, &record);
+                self.forget(inode);
+                drop(change.commit());
+                Ok(())
+            }
+            Ok(_) | Err(Error::Stale) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Removes up to `room` extents and pieces of a content; fewer than `room` means that nothing is left.
+fn reclaim_step(change: &mut crate::volume::Change<'_>, content: ContentId, room: usize) -> Result<usize> {
+    let (from, end) = key::extents(content, BlockIndex(0), None);
+    let extents = change.scan(&from, &end, room)?;
+    for (row, value) in &extents {
+        let (block, extent) = extent_row(row, value)?;
+        change.replace_extent((content, block), Some(&extent), None)?;
+    }
+    let (from, end) = key::pieces(content, BlockIndex(0), None);
+    let pieces = change.scan(&from, &end, room - extents.len())?;
+    for (row, _) in &pieces {
+        change.delete(row.to_vec());
+    }
+    Ok(extents.len() + pieces.len())
+}

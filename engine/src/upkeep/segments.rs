@@ -1,0 +1,80 @@
+//! The staged deletion of segments: unreferenced, checkpointed, validated, deleted.
+//!
+//! # Crash consistency
+//! A segment is deleted only when no extent points into it, the record that took the last one away is in a checkpoint
+//! (D4), and nobody who appended to it may still point to it. Its row goes last, so that a crash in between repeats the
+//! deletion. A local file without a row is from an append that was never pointed to; the next start removes it.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::identity::SegmentId;
+use crate::records::{SegmentRecord, key};
+use crate::tiering::Tier;
+use crate::volume::Volume;
+
+/// Checkpoints are not forced more often than this only to release segments.
+const FORCED_CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+impl Volume {
+    /// Deletes segments with nothing live in them.
+    pub(crate) async fn release_segments(&self, now: Duration) -> Result<()> {
+        let candidates = self.dead_segments()?;
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let due = {
+            let mut last = self.last_release.lock();
+            let due = last.is_none_or(|last| now.saturating_sub(last) >= FORCED_CHECKPOINT_EVERY);
+            if due {
+                *last = Some(now);
+            }
+            due
+        };
+        if !due {
+            return Ok(());
+        }
+        // Whoever was between appending and pointing when the segment was closed is done after this.
+        drop(self.data_writes.write().await);
+        let dead: Vec<_> = self
+            .dead_segments()?
+            .into_iter()
+            .filter(|(id, _)| candidates.iter().any(|(c, _)| c == id))
+            .collect();
+        let unreferenced_at = self.store.committed();
+        if self.store.checkpointed() < unreferenced_at {
+            self.store.checkpoint().await?;
+        }
+        for (id, record) in dead {
+            match record.tier {
+                Tier::Standard => self.standard.remove(id).await?,
+                Tier::InfrequentAccess => self.cold.delete(id).await?,
+            }
+            let mut change = self.begin()?;
+            change.delete(key::segment(id));
+            drop(change.commit());
+        }
+        Ok(())
+    }
+
+    /// Segments that nothing points into and that nobody is writing.
+    pub(crate) fn dead_segments(&self) -> Result<Vec<(SegmentId, SegmentRecord)>> {
+        let active = self.standard.active();
+        let rows = self.segments()?.into_iter();
+        let dead = rows.filter(|(id, record)| {
+            record.live_bytes == 0 && Some(*id) != active && !self.uploads.contains(*id)
+        });
+        Ok(dead.collect())
+    }
+
+    /// Removes local segment files that have no row. Only at the start, before anything is appended.
+    pub(crate) async fn remove_unknown_segments(&self) -> Result<()> {
+        let known = self.segments()?;
+        for (id, _) in self.standard.list()? {
+            if !known.contains_key(&id) {
+                self.standard.remove(id).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,18 @@
+//! Writing back UNSTABLE data that nobody commits.
+
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+
+impl Volume {
+    /// Flushes every file that has data in the buffer.
+    pub(crate) async fn write_back(&self) -> Result<()> {
+        for inode in self.buffer.inodes() {
+            match self.flush(inode).await {
+                Ok(ticket) => drop(ticket),
+                Err(Error::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

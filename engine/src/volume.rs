@@ -1,0 +1,114 @@
+//! The parts of an open file system, and how its records are read.
+
+mod change;
+mod locks;
+mod look;
+mod names;
+mod pins;
+mod space_guard;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::attributes::Attributes;
+use crate::buffer::WriteBuffer;
+use crate::data::{BlockCache, StandardTier};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::file_system::Budgets;
+use crate::identity::{Epoch, FileSystemId, InodeId};
+use crate::keys::{DataKey, DirectoryLock};
+use crate::metadata::Store;
+use crate::ops::access_log::AccessLog;
+use crate::records::Inode;
+use crate::tiers::ColdTier;
+use crate::upkeep::Uploads;
+
+pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
+pub(crate) use locks::{HeldLocks, InodeLocks};
+pub(crate) use look::{Look, PieceRow, extent_row, piece_row};
+pub(crate) use names::{COLLISIONS_MAX, NameHasher};
+pub(crate) use pins::Pins;
+pub(crate) use space_guard::SpaceGuard;
+
+/// An open file system.
+pub(crate) struct Volume {
+    pub(crate) id: FileSystemId,
+    pub(crate) epoch: Epoch,
+    pub(crate) data_key: DataKey,
+    pub(crate) environment: Environment,
+    pub(crate) budgets: Budgets,
+    pub(crate) store: Arc<Store>,
+    pub(crate) standard: StandardTier,
+    pub(crate) cold: ColdTier,
+    pub(crate) cache: BlockCache,
+    pub(crate) buffer: WriteBuffer,
+    pub(crate) locks: InodeLocks,
+    pub(crate) pins: Pins,
+    pub(crate) access_log: AccessLog,
+    pub(crate) names: NameHasher,
+    pub(crate) space: SpaceGuard,
+    /// Objects that are being uploaded.
+    pub(crate) uploads: Uploads,
+    /// Held for reading from before blocks are appended to Standard until extents point to them, so that whoever holds it for
+    /// writing knows that no closed segment gets any more extents.
+    pub(crate) data_writes: tokio::sync::RwLock<()>,
+    /// Whether unlinked inodes are kept for clients that may reclaim their opens after a restart.
+    pub(crate) keep_orphans: AtomicBool,
+    /// When segments were last released, in monotonic time.
+    pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
+    /// Wakes the upkeep task: something waits to be folded or released.
+    pub(crate) upkeep: Notify,
+    /// Set when the file system is being closed.
+    pub(crate) closing: AtomicBool,
+    /// Keeps other processes away.
+    pub(crate) _lock: DirectoryLock,
+}
+
+impl Volume {
+    /// Begins a change: takes the sequencer.
+    pub(crate) fn begin(&self) -> Result<Change<'_>> {
+        Change::begin(self)
+    }
+
+    /// An inode as its users see it now, or [`Error::Stale`].
+    pub(crate) fn attributes(&self, inode: InodeId) -> Result<Attributes> {
+        if let Some(view) = self.buffer.view(inode) {
+            // Its size stands partly in the buffer and partly in the record: look at both while nothing changes.
+            let change = self.begin()?;
+            let record = change.inode(inode)?;
+            return Ok(record.attributes(inode, self.buffer.view(inode).map_or(0, |_| view.bytes)));
+        }
+        let record = look::inode(self.store.as_ref(), self.epoch, inode)?;
+        if self.buffer.holds(inode) {
+            let change = self.begin()?;
+            return Ok(change
+                .inode(inode)?
+                .attributes(inode, self.buffer.view(inode).map_or(0, |view| view.bytes)));
+        }
+        Ok(record.attributes(inode, 0))
+    }
+
+    /// Whether unlinked inodes are kept whether or not somebody has them open now.
+    pub(crate) fn orphans_are_kept(&self) -> bool {
+        self.keep_orphans.load(Ordering::Acquire)
+    }
+
+    /// An inode's record, without what UNSTABLE data changes in it.
+    pub(crate) fn stored_inode(&self, inode: InodeId) -> Result<Inode> {
+        look::inode(self.store.as_ref(), self.epoch, inode)
+    }
+}
+
+/// The inode of a record.
+pub(crate) fn decode_inode(epoch: Epoch, inode: InodeId, bytes: &Bytes) -> Result<Inode> {
+    let mut record =
+        Inode::decode(bytes).map_err(|error| Error::corrupt(format!("inode {inode}: {error}")))?;
+    if record.epoch != epoch {
+        record.change = record.change.max(record.change_ceiling);
+    }
+    Ok(record)
+}

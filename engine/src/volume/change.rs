@@ -1,0 +1,248 @@
+//! A change: one record of the journal, with the counters that it moves.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{Look, Volume, look};
+use crate::attributes::{FileKind, Timestamp};
+use crate::error::{Error, Result};
+use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
+use crate::journal::Ticket;
+use crate::metadata::Transaction;
+use crate::records::{Content, Extent, Inode, SegmentRecord, SegmentState, Totals, key};
+
+/// One atomic change. It holds the sequencer; dropping it changes nothing.
+pub(crate) struct Change<'a> {
+    volume: &'a Volume,
+    transaction: Transaction<'a>,
+    before: Totals,
+    totals: Totals,
+    segments: BTreeMap<SegmentId, SegmentRecord>,
+    now: Timestamp,
+    touched: bool,
+}
+
+/// How many change numbers UNSTABLE writes may use up before the next durable reservation.
+pub(crate) const CHANGE_RESERVATION: u64 = 1 << 16;
+
+impl<'a> Change<'a> {
+    pub(super) fn begin(volume: &'a Volume) -> Result<Self> {
+        let transaction = volume.store.begin()?;
+        let totals = match transaction.get(&key::totals())? {
+            Some(bytes) => {
+                Totals::decode(&bytes).map_err(|error| Error::corrupt(format!("totals: {error}")))?
+            }
+            None => Totals::default(),
+        };
+        let now = volume.environment.clock.now();
+        Ok(Change {
+            volume,
+            transaction,
+            before: totals,
+            totals,
+            segments: BTreeMap::new(),
+            now,
+            touched: false,
+        })
+    }
+
+    /// The time of this change.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The LSN that this change will have.
+    pub(crate) fn lsn(&self) -> Lsn {
+        Lsn(self.volume.store.committed().0 + 1)
+    }
+
+    /// A new number for an inode or a content.
+    pub(crate) fn new_id(&mut self) -> u64 {
+        let id = self.totals.next_id;
+        self.totals.next_id += 1;
+        id
+    }
+
+    /// Sets the first number; only for a new file system.
+    pub(crate) fn start_ids_at(&mut self, first: u64) {
+        self.totals.next_id = first;
+    }
+
+    /// An inode as its users see it now: with the size, time and change number of its UNSTABLE data.
+    pub(crate) fn inode(&self, inode: InodeId) -> Result<Inode> {
+        let mut record = look::inode(&self.transaction, self.volume.epoch, inode)?;
+        if let Some(view) = self.volume.buffer.view(inode) {
+            if let Content::File { size, .. } = &mut record.content {
+                *size = (*size).max(view.end);
+            }
+            record.mtime = record.mtime.max(view.mtime);
+            record.ctime = record.ctime.max(view.mtime);
+            record.change = record.change.max(view.change);
+        }
+        Ok(record)
+    }
+
+    /// An inode's record as it is stored.
+    pub(crate) fn stored_inode(&self, inode: InodeId) -> Result<Inode> {
+        look::inode(&self.transaction, self.volume.epoch, inode)
+    }
+
+    /// Writes a new inode.
+    pub(crate) fn insert_inode(&mut self, inode: InodeId, record: Inode) {
+        self.count(&record, 1);
+        self.write_inode(inode, record);
+    }
+
+    /// Writes an inode whose stored record was `old`. The size must be what the stored data has, not that of UNSTABLE data.
+    pub(crate) fn update_inode(&mut self, inode: InodeId, old: &Inode, new: Inode) {
+        self.count(old, -1);
+        self.count(&new, 1);
+        self.write_inode(inode, new);
+    }
+
+    /// Removes an inode and hands its content over to be released.
+    pub(crate) fn delete_inode(&mut self, inode: InodeId, old: &Inode) {
+        self.count(old, -1);
+        if let Content::File { id, age_second, .. } = &old.content {
+            self.put(key::dead_content(*id), Vec::new());
+            if let Some(second) = age_second {
+                self.delete(age_key(*second, inode));
+            }
+        }
+        self.delete(key::inode(inode));
+        self.delete(key::orphan(inode));
+    }
+
+    fn write_inode(&mut self, inode: InodeId, mut record: Inode) {
+        record.epoch = self.volume.epoch;
+        self.put(key::inode(inode), record.encode());
+    }
+
+    /// Moves the totals by what an inode counts.
+    fn count(&mut self, record: &Inode, sign: i64) {
+        let totals = &mut self.totals;
+        let add = |field: &mut u64, amount: u64| {
+            *field = if sign < 0 { field.wrapping_sub(amount) } else { field.wrapping_add(amount) };
+        };
+        add(&mut totals.inodes, 1);
+        if let Content::File { standard_bytes, cold_bytes, piece_bytes, .. } = &record.content {
+            add(&mut totals.files, 1);
+            add(&mut totals.cold_files, u64::from(is_cold(record)));
+            add(&mut totals.standard_bytes, *standard_bytes);
+            add(&mut totals.cold_bytes, *cold_bytes);
+            add(&mut totals.piece_bytes, *piece_bytes);
+        }
+    }
+
+    /// Replaces an extent, and counts what is live in the segments.
+    pub(crate) fn replace_extent(
+        &mut self,
+        (content, block): (ContentId, BlockIndex),
+        old: Option<&Extent>,
+        new: Option<&Extent>,
+    ) -> Result<()> {
+        if let Some(old) = old {
+            let segment = self.segment(old)?;
+            segment.live_bytes = segment.live_bytes.saturating_sub(u64::from(old.address.sealed_bytes));
+        }
+        match new {
+            Some(new) => {
+                let segment = self.segment(new)?;
+                segment.live_bytes += u64::from(new.address.sealed_bytes);
+                if old.is_none_or(|old| old.address != new.address) {
+                    segment.written_bytes += u64::from(new.address.sealed_bytes);
+                }
+                segment.state = SegmentState::InUse;
+                self.put(key::extent(content, block), new.encode());
+            }
+            None => self.delete(key::extent(content, block)),
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, extent: &Extent) -> Result<&mut SegmentRecord> {
+        let id = extent.address.segment;
+        let record = match self.segments.get(&id) {
+            Some(record) => *record,
+            None => match self.transaction.get(&key::segment(id))? {
+                Some(bytes) => decode_segment(id, &bytes)?,
+                None => SegmentRecord {
+                    tier: extent.tier,
+                    state: SegmentState::InUse,
+                    live_bytes: 0,
+                    written_bytes: 0,
+                },
+            },
+        };
+        Ok(self.segments.entry(id).or_insert(record))
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.touched = true;
+        self.transaction.put(key, value);
+    }
+
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.touched = true;
+        self.transaction.delete(key);
+    }
+
+    /// Makes the change visible and hands it to the journal.
+    pub(crate) fn commit(mut self) -> Ticket {
+        if !self.touched && self.totals == self.before && self.segments.is_empty() {
+            return Ticket::nothing();
+        }
+        let mut released = false;
+        for (id, record) in std::mem::take(&mut self.segments) {
+            released |= record.live_bytes == 0;
+            self.transaction.put(key::segment(id), record.encode());
+        }
+        if self.totals != self.before {
+            self.transaction.put(key::totals(), self.totals.encode());
+        }
+        let fold = self.totals.piece_bytes >= crate::upkeep::fold_threshold(&self.volume.budgets);
+        let ticket = self.transaction.commit();
+        if fold || released {
+            self.volume.upkeep.notify_one();
+        }
+        ticket
+    }
+}
+
+impl Look for Change<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.transaction.get(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.transaction.scan(from, to, limit)
+    }
+}
+
+/// Whether all of a file's content is in cold tiers.
+pub(crate) fn is_cold(record: &Inode) -> bool {
+    match &record.content {
+        Content::File { standard_bytes, cold_bytes, piece_bytes, .. } => {
+            *cold_bytes > 0 && *standard_bytes == 0 && *piece_bytes == 0
+        }
+        _ => false,
+    }
+}
+
+/// The key in the age index for a second.
+pub(crate) fn age_key(second: u64, inode: InodeId) -> Vec<u8> {
+    key::age(Timestamp { seconds: i64::try_from(second).unwrap_or(i64::MAX), nanoseconds: 0 }, inode)
+}
+
+pub(crate) fn decode_segment(id: SegmentId, bytes: &[u8]) -> Result<SegmentRecord> {
+    SegmentRecord::decode(bytes).map_err(|error| Error::corrupt(format!("segment {id}: {error}")))
+}
+
+/// Bumps the change number and the change time, as every change of content or attributes does.
+pub(crate) fn bump(record: &mut Inode, now: Timestamp) {
+    record.change += 1;
+    record.change_ceiling = record.change_ceiling.max(record.change);
+    record.ctime = now;
+    debug_assert!(record.kind() != FileKind::Directory || record.links >= 2 || record.links == 0);
+}

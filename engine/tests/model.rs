@@ -1,0 +1,251 @@
+//! The engine beside a model of a file system that is small enough to be obviously right, under generated operations, with
+//! transitions, orderly stops and crashes of the process among them.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use engine::{Budgets, Cookie, Error, FileSystem, InodeId, OpenError, Stability, Tier};
+use proptest::prelude::*;
+use support::*;
+
+const ROOT: InodeId = InodeId::ROOT;
+const NAMES: u8 = 3;
+const SIZE_MAX: u32 = 300_000;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Create(u8),
+    Write { name: u8, offset: u32, length: u32, seed: u64, stability: Stability },
+    Truncate { name: u8, size: u32 },
+    Rename { from: u8, to: u8 },
+    Link { from: u8, to: u8 },
+    Remove(u8),
+    Commit(u8),
+    Transition(Tier),
+    Stop,
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = 0..NAMES;
+    let length = prop_oneof![1u32..200, 4096u32..4097, 60_000u32..200_000];
+    let stability = prop_oneof![Just(Stability::Unstable), Just(Stability::FileSync)];
+    let tier = prop_oneof![Just(Tier::InfrequentAccess), Just(Tier::Standard)];
+    prop_oneof![
+        3 => name.clone().prop_map(Step::Create),
+        8 => (name.clone(), 0..SIZE_MAX, length, any::<u64>(), stability)
+            .prop_map(|(name, offset, length, seed, stability)| Step::Write { name, offset, length, seed, stability }),
+        3 => (name.clone(), 0..SIZE_MAX).prop_map(|(name, size)| Step::Truncate { name, size }),
+        1 => name.clone().prop_map(|name| Step::Truncate { name, size: 0 }),
+        2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Rename { from, to }),
+        1 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Link { from, to }),
+        1 => name.clone().prop_map(Step::Remove),
+        3 => name.prop_map(Step::Commit),
+        3 => tier.prop_map(Step::Transition),
+        1 => Just(Step::Stop),
+        1 => Just(Step::Crash),
+    ]
+}
+
+#[derive(Debug, Clone, Default)]
+struct File {
+    /// What its users see.
+    now: Vec<u8>,
+    /// What a crash leaves.
+    durable: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    names: BTreeMap<Vec<u8>, InodeId>,
+    files: BTreeMap<InodeId, File>,
+    changes: BTreeMap<InodeId, u64>,
+}
+
+impl Model {
+    fn file(&mut self, name: &[u8]) -> Option<(InodeId, &mut File)> {
+        let inode = *self.names.get(name)?;
+        self.files.get_mut(&inode).map(|file| (inode, file))
+    }
+
+    fn unlinked(&mut self, inode: InodeId) {
+        if !self.names.values().any(|other| *other == inode) {
+            self.files.remove(&inode);
+            self.changes.remove(&inode);
+        }
+    }
+}
+
+fn name_of(number: u8) -> Vec<u8> {
+    format!("name-{number}").into_bytes()
+}
+
+fn budgets() -> Budgets {
+    Budgets {
+        journal_bytes: 32 << 20,
+        overlay_bytes: 4 << 20,
+        segment_bytes: 1 << 20,
+        object_bytes: 512 << 10,
+        ..small_budgets()
+    }
+}
+
+async fn reopen(home: &Home) -> FileSystem {
+    loop {
+        match FileSystem::open(&home.data(), home.id, home.options()).await {
+            Ok(fs) => return fs,
+            Err(Error::Open(OpenError::InUse { .. })) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn apply(fs: FileSystem, home: &Home, model: &mut Model, step: &Step) -> FileSystem {
+    match step {
+        Step::Create(name) => {
+            let name = name_of(*name);
+            if !model.names.contains_key(&name) {
+                let inode = create(&fs, ROOT, &name).await;
+                assert!(model.files.insert(inode, File::default()).is_none(), "inode numbers are not reused");
+                model.names.insert(name, inode);
+            }
+        }
+        Step::Write { name, offset, length, seed, stability } => {
+            if let Some((inode, file)) = model.file(&name_of(*name)) {
+                let data = noise(*seed, *length as usize);
+                write(&fs, inode, u64::from(*offset), &data, *stability).await;
+                let end = *offset as usize + data.len();
+                file.now.resize(file.now.len().max(end), 0);
+                file.now[*offset as usize..end].copy_from_slice(&data);
+                if *stability == Stability::FileSync {
+                    file.durable = file.now.clone();
+                }
+            }
+        }
+        Step::Truncate { name, size } => {
+            if let Some((inode, file)) = model.file(&name_of(*name)) {
+                // So that what a crash leaves is exact.
+                commit(&fs, inode).await;
+                truncate(&fs, inode, u64::from(*size)).await;
+                file.now.resize(*size as usize, 0);
+                file.durable = file.now.clone();
+            }
+        }
+        Step::Rename { from, to } => {
+            let (from, to) = (name_of(*from), name_of(*to));
+            let result = fs.rename(&root(), at(ROOT, &from), at(ROOT, &to)).await;
+            match model.names.get(&from).copied() {
+                None => assert!(matches!(result, Err(Error::NotFound))),
+                Some(inode) => {
+                    result.unwrap().durable().await.unwrap();
+                    if model.names.get(&to) != Some(&inode) {
+                        model.names.remove(&from);
+                        let replaced = model.names.insert(to, inode);
+                        replaced.into_iter().for_each(|replaced| model.unlinked(replaced));
+                    }
+                }
+            }
+        }
+        Step::Link { from, to } => {
+            let (from, to) = (name_of(*from), name_of(*to));
+            if let Some(inode) = model.names.get(&from).copied() {
+                let result = fs.link(&root(), inode, at(ROOT, &to)).await;
+                if model.names.contains_key(&to) {
+                    assert!(matches!(result, Err(Error::Exists)));
+                } else {
+                    result.unwrap().durable().await.unwrap();
+                    model.names.insert(to, inode);
+                }
+            }
+        }
+        Step::Remove(name) => {
+            let name = name_of(*name);
+            let result = fs.remove(&root(), at(ROOT, &name)).await;
+            match model.names.remove(&name) {
+                None => assert!(matches!(result, Err(Error::NotFound))),
+                Some(inode) => {
+                    result.unwrap().durable().await.unwrap();
+                    model.unlinked(inode);
+                }
+            }
+        }
+        Step::Commit(name) => {
+            if let Some((inode, file)) = model.file(&name_of(*name)) {
+                commit(&fs, inode).await;
+                file.durable = file.now.clone();
+            }
+        }
+        Step::Transition(tier) => {
+            let files: Vec<_> = model.files.keys().copied().collect();
+            fs.transition(&files, *tier).await.unwrap();
+        }
+        Step::Stop => {
+            fs.shutdown().await.unwrap();
+            drop(fs);
+            model.files.values_mut().for_each(|file| file.durable = file.now.clone());
+            return reopen(home).await;
+        }
+        Step::Crash => {
+            drop(fs);
+            model.files.values_mut().for_each(|file| file.now = file.durable.clone());
+            return reopen(home).await;
+        }
+    }
+    fs
+}
+
+async fn check(fs: &FileSystem, model: &mut Model) {
+    let page = fs.read_directory(&root(), ROOT, Cookie(0), 100).unwrap();
+    let listed: BTreeMap<_, _> =
+        page.entries.iter().map(|entry| (entry.name.to_vec(), entry.attributes.inode)).collect();
+    assert_eq!(listed, model.names);
+    for (inode, file) in &model.files {
+        let attributes = fs.attributes(*inode).unwrap();
+        assert_eq!(attributes.size, file.now.len() as u64);
+        let links = model.names.values().filter(|other| *other == inode).count();
+        assert_eq!(attributes.links as usize, links);
+        assert!(read_all(fs, *inode).await == file.now, "content of inode {inode}");
+        let change = model.changes.insert(*inode, attributes.change).unwrap_or(0);
+        assert!(
+            attributes.change >= change,
+            "the change number went back from {change} to {}",
+            attributes.change
+        );
+    }
+}
+
+/// What the totals say is what the files have.
+fn check_totals(fs: &FileSystem, model: &Model) {
+    let status = fs.status().unwrap();
+    assert_eq!(status.tiers.iter().map(|tier| tier.files).sum::<u64>(), model.files.len() as u64);
+    let facts: Vec<_> = model.files.keys().map(|inode| fs.facts(*inode).unwrap()).collect();
+    assert_eq!(status.tiers[0].bytes, facts.iter().map(|facts| facts.standard_bytes).sum::<u64>());
+    assert_eq!(status.tiers[1].bytes, facts.iter().map(|facts| facts.infrequent_access_bytes).sum::<u64>());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn the_engine_does_what_the_model_does(steps in prop::collection::vec(step(), 10..60)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let home = Home::with(budgets());
+            let mut fs = home.open().await;
+            fs.release_orphans().await.unwrap();
+            let mut model = Model::default();
+            for name in 0..NAMES {
+                fs = apply(fs, &home, &mut model, &Step::Create(name)).await;
+            }
+            for step in &steps {
+                fs = apply(fs, &home, &mut model, step).await;
+                if matches!(step, Step::Stop | Step::Crash) {
+                    fs.release_orphans().await.unwrap();
+                }
+                check(&fs, &mut model).await;
+            }
+            check_totals(&fs, &model);
+            fs.shutdown().await.unwrap();
+        });
+    }
+}

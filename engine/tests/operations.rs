@@ -1,0 +1,223 @@
+//! The operations of a file system, over restarts and tiers.
+
+mod support;
+
+use engine::{Cookie, Credential, Error, InodeId, SetAttributes, Stability, Tier};
+use support::*;
+
+const ROOT: InodeId = InodeId::ROOT;
+
+fn assert_send<T: Send>(value: T) -> T {
+    value
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_survive_an_orderly_stop_and_a_drop() {
+    let home = Home::new();
+    let fs = home.open().await;
+    let directory = mkdir(&fs, ROOT, b"directory").await;
+    let small = create(&fs, directory, b"small").await;
+    write(&fs, small, 0, b"hello", Stability::FileSync).await;
+    let large = create(&fs, directory, b"large").await;
+    let content = noise(1, 3_000_000);
+    for (number, part) in content.chunks(1 << 20).enumerate() {
+        assert_send(write(&fs, large, (number as u64) << 20, part, Stability::Unstable)).await;
+    }
+    assert_eq!(read_all(&fs, large).await, content);
+    commit(&fs, large).await;
+    assert_eq!(read_all(&fs, large).await, content);
+    fs.shutdown().await.unwrap();
+    drop(fs);
+
+    let fs = home.open().await;
+    assert_eq!(fs.lookup(&root(), at(directory, b"small")).unwrap().inode, small);
+    assert_eq!(read_all(&fs, small).await, b"hello");
+    assert_eq!(read_all(&fs, large).await, content);
+    write(&fs, small, 5, b" world", Stability::FileSync).await;
+    drop(fs);
+
+    let fs = reopen(&home).await;
+    assert_eq!(read_all(&fs, small).await, b"hello world");
+    assert_eq!(read_all(&fs, large).await, content);
+}
+
+/// Opens again after a drop, whose background task may still be letting go of the lock.
+async fn reopen(home: &Home) -> engine::FileSystem {
+    for _ in 0..200 {
+        match engine::FileSystem::open(&home.data(), home.id, home.options()).await {
+            Ok(fs) => return fs,
+            Err(Error::Open(engine::OpenError::InUse { .. })) => {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the lock is still held")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cold_files_read_as_before_and_local_segments_are_released() {
+    let home = Home::new();
+    let fs = home.open().await;
+    let mut files = Vec::new();
+    for number in 0..200u64 {
+        let file = create(&fs, ROOT, format!("file-{number}").as_bytes()).await;
+        let content = noise(number, usize::try_from(number * 50).unwrap());
+        write(&fs, file, 0, &content, Stability::FileSync).await;
+        files.push((file, content));
+    }
+    let large = create(&fs, ROOT, b"large").await;
+    let content = noise(999, 10_000_000);
+    for (number, part) in content.chunks(1 << 20).enumerate() {
+        write(&fs, large, (number as u64) << 20, part, Stability::Unstable).await;
+    }
+    commit(&fs, large).await;
+    files.push((large, content));
+
+    let before: Vec<_> = files.iter().map(|(file, _)| fs.attributes(*file).unwrap()).collect();
+    let inodes: Vec<_> = files.iter().map(|(file, _)| *file).collect();
+    let moved = fs.transition(&inodes, Tier::InfrequentAccess).await.unwrap();
+    assert_eq!((moved.files, moved.skipped), (200, 1), "the empty file has nothing to move");
+    assert!(moved.objects <= 4, "{moved:?}");
+    for ((file, content), before) in files.iter().zip(before) {
+        assert_eq!(fs.attributes(*file).unwrap(), before, "a transition is not seen");
+        assert_eq!(&read_all(&fs, *file).await, content);
+    }
+    let status = fs.status().unwrap();
+    assert_eq!(status.tiers[0].bytes, 0);
+    assert_eq!(status.tiers[1].files, 200);
+    wait_until(|| disk_usage(&home.data().join(home.id.to_string()).join("segments")) < 1 << 20).await;
+
+    // A write to a cold file lands in Standard, and only the rest stays cold.
+    write(&fs, large, 100_000, b"warm", Stability::FileSync).await;
+    let (_, content) = files.last_mut().unwrap();
+    content[100_000..100_004].copy_from_slice(b"warm");
+    assert_eq!(&read_all(&fs, large).await, content);
+    fs.shutdown().await.unwrap();
+    drop(fs);
+
+    let fs = home.open().await;
+    for (file, content) in &files {
+        assert_eq!(&read_all(&fs, *file).await, content);
+    }
+    let recalled = fs.transition(&inodes, Tier::Standard).await.unwrap();
+    assert_eq!(recalled.files, 201);
+    assert_eq!(fs.status().unwrap().tiers[1].bytes, 0);
+    for (file, content) in &files {
+        assert_eq!(&read_all(&fs, *file).await, content);
+    }
+}
+
+async fn wait_until(holds: impl Fn() -> bool) {
+    for _ in 0..1500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("did not come to hold within 30 s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn truncation_leaves_no_old_bytes_behind() {
+    let home = Home::new();
+    let fs = home.open().await;
+    let file = create(&fs, ROOT, b"file").await;
+    for stability in [Stability::FileSync, Stability::Unstable] {
+        write(&fs, file, 0, &noise(1, 200_000), stability).await;
+        truncate(&fs, file, 70_000).await;
+        truncate(&fs, file, 200_000).await;
+        let mut expected = noise(1, 70_000);
+        expected.resize(200_000, 0);
+        assert!(read_all(&fs, file).await == expected, "{stability:?}");
+        commit(&fs, file).await;
+        assert!(read_all(&fs, file).await == expected, "{stability:?}");
+        truncate(&fs, file, 0).await;
+        assert_eq!(fs.attributes(file).unwrap().space_used, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pinned_file_outlives_its_last_name() {
+    let home = Home::new();
+    let fs = home.open().await;
+    fs.release_orphans().await.unwrap();
+    let file = create(&fs, ROOT, b"file").await;
+    write(&fs, file, 0, b"content", Stability::FileSync).await;
+    let pin = fs.pin(file).unwrap();
+    fs.remove(&root(), at(ROOT, b"file")).await.unwrap().durable().await.unwrap();
+    assert_eq!(fs.attributes(file).unwrap().links, 0);
+    assert_eq!(read_all(&fs, file).await, b"content");
+    drop(pin);
+    assert!(matches!(fs.attributes(file), Err(Error::Stale)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rename_follows_posix() {
+    let home = Home::new();
+    let fs = home.open().await;
+    let a = mkdir(&fs, ROOT, b"a").await;
+    let b = mkdir(&fs, a, b"b").await;
+    let file = create(&fs, a, b"file").await;
+    let other = create(&fs, b, b"other").await;
+    let rename =
+        async |from, to| fs.rename(&root(), from, to).await.map(|pending| drop(pending.into_parts()));
+    assert!(matches!(rename(at(ROOT, b"a"), at(b, b"x")).await, Err(Error::Invalid { .. })));
+    assert!(matches!(rename(at(a, b"file"), at(a, b"b")).await, Err(Error::IsDirectory)));
+    assert!(matches!(rename(at(a, b"b"), at(a, b"file")).await, Err(Error::NotDirectory)));
+    assert!(matches!(rename(at(a, b"none"), at(a, b"x")).await, Err(Error::NotFound)));
+    rename(at(a, b"file"), at(b, b"other")).await.unwrap();
+    assert_eq!(fs.lookup(&root(), at(b, b"other")).unwrap().inode, file);
+    assert!(fs.resolve(other, engine::Generation(1)).is_ok(), "kept while clients may reclaim");
+    let c = mkdir(&fs, ROOT, b"c").await;
+    assert!(matches!(rename(at(ROOT, b"c"), at(a, b"b")).await, Err(Error::NotEmpty)));
+    rename(at(a, b"b"), at(c, b"b")).await.unwrap();
+    assert_eq!(fs.lookup_parent(&root(), b).unwrap().inode, c);
+    assert_eq!((fs.attributes(a).unwrap().links, fs.attributes(c).unwrap().links), (2, 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listings_are_complete_and_resume_after_removed_entries() {
+    let home = Home::new();
+    let fs = home.open().await;
+    let directory = mkdir(&fs, ROOT, b"d").await;
+    for number in 0..300 {
+        create(&fs, directory, format!("n{number}").as_bytes()).await;
+    }
+    let (mut names, mut after) = (Vec::new(), Cookie(0));
+    loop {
+        let page = fs.read_directory(&root(), directory, after, 7).unwrap();
+        for entry in &page.entries {
+            assert!(entry.cookie > after && entry.cookie.0 > 2);
+            after = entry.cookie;
+            names.push(entry.name.clone());
+        }
+        // The entry that the next page goes on from is removed meanwhile.
+        if let Some(last) = page.entries.last() {
+            fs.remove(&root(), at(directory, &last.name)).await.unwrap().durable().await.unwrap();
+        }
+        if page.end {
+            break;
+        }
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permissions_are_checked() {
+    let home = Home::new();
+    let fs = home.open().await;
+    let user = Credential { uid: 1000, gid: 1000, groups: vec![] };
+    let set = SetAttributes::default();
+    let denied = fs.make_directory(&user, at(ROOT, b"d"), &set).await;
+    assert!(matches!(denied, Err(Error::AccessDenied)));
+    let shared = SetAttributes { mode: Some(0o1777), ..SetAttributes::default() };
+    let tmp =
+        fs.make_directory(&root(), at(ROOT, b"tmp"), &shared).await.unwrap().into_parts().0.attributes.inode;
+    create(&fs, tmp, b"roots").await;
+    assert!(matches!(fs.remove(&user, at(tmp, b"roots")).await, Err(Error::NotPermitted)));
+    fs.make_directory(&user, at(tmp, b"mine"), &set).await.unwrap().durable().await.unwrap();
+    fs.remove(&user, at(tmp, b"mine")).await.unwrap().durable().await.unwrap();
+}

@@ -1,0 +1,74 @@
+//! House rules that a machine can see.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+const LINES_MAX: usize = 700;
+
+/// What no source holds: stubs, tests that are left out, silenced lints.
+const BANNED: [&str; 5] = [
+    concat!("todo", "!("),
+    concat!("unimplemented", "!("),
+    concat!("#[", "ignore"),
+    concat!("#[", "allow("),
+    concat!("FIX", "ME"),
+];
+
+fn workspace() -> Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate is in a workspace")?.to_owned())
+}
+
+/// All files that git tracks.
+fn tracked() -> Result<Vec<PathBuf>> {
+    let root = workspace()?;
+    let output = Command::new("git").arg("-C").arg(&root).args(["ls-files", "-z"]).output()?;
+    ensure!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let names = String::from_utf8(output.stdout)?;
+    let files: Vec<PathBuf> =
+        names.split_terminator('\0').map(|name| root.join(name)).filter(|file| file.is_file()).collect();
+    ensure!(files.len() > 10, "git tracks only {} files", files.len());
+    Ok(files)
+}
+
+fn sources() -> Result<Vec<(PathBuf, String)>> {
+    let rust =
+        tracked()?.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    rust.map(|file| Ok((file.clone(), fs::read_to_string(&file)?))).collect()
+}
+
+#[test]
+fn no_source_is_too_long() -> Result<()> {
+    for (file, text) in sources()? {
+        let lines = text.lines().count();
+        ensure!(lines <= LINES_MAX, "{} has {lines} lines, more than {LINES_MAX}", file.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn no_source_has_stubs_or_tests_left_out() -> Result<()> {
+    for (file, text) in sources()? {
+        for (number, line) in text.lines().enumerate() {
+            let found = BANNED.iter().find(|banned| line.contains(**banned));
+            ensure!(found.is_none(), "{}:{} has {found:?}", file.display(), number + 1);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn no_tracked_file_names_a_place_of_one_machine() -> Result<()> {
+    let here = workspace()?.to_string_lossy().into_owned();
+    let places = [here, concat!("/ro", "ot/").to_owned(), concat!("/wo", "rk/").to_owned()];
+    for file in tracked()? {
+        // What is not text names nothing.
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            let found = places.iter().find(|place| line.contains(place.as_str()));
+            ensure!(found.is_none(), "{}:{} names {found:?}", file.display(), number + 1);
+        }
+    }
+    Ok(())
+}
