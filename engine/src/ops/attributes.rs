@@ -56,14 +56,16 @@ impl Volume {
         let step = TRUNCATE_BLOCKS_MAX * BLOCK_BYTES;
         let only_size = SetAttributes { size: Some(size), ..SetAttributes::default() };
         while size > 0 {
-            let mut change = self.begin()?;
-            let record = change.inode(inode)?;
-            check(who, &record, &only_size, authority)?;
-            if record.size() <= size.saturating_add(step) {
-                break;
+            {
+                let mut change = self.begin()?;
+                let record = change.inode(inode)?;
+                check(who, &record, &only_size, authority)?;
+                if record.size() <= size.saturating_add(step) {
+                    break;
+                }
+                truncate::truncate(self, &mut change, who, inode, record.size() - step)?;
+                drop(change.commit());
             }
-            truncate::truncate(self, &mut change, who, inode, record.size() - step)?;
-            drop(change.commit());
             self.store.admit().await?;
         }
         Ok(())
