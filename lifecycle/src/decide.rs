@@ -58,7 +58,11 @@ pub enum MoveReason {
 pub fn decide(facts: &FileFacts, policy: &Policy, now: Timestamp) -> Decision {
     let keep = |reason| Decision::Keep { reason, until: None };
     if facts.standard_bytes == 0 {
-        return keep(if facts.infrequent_access_bytes > 0 { KeepReason::AlreadyCold } else { KeepReason::NoData });
+        return keep(if facts.infrequent_access_bytes > 0 {
+            KeepReason::AlreadyCold
+        } else {
+            KeepReason::NoData
+        });
     }
     let Some(after) = policy.to_ia else { return keep(KeepReason::PolicyIsOff) };
     let due = time::after(facts.last_access, after.duration());
@@ -78,9 +82,7 @@ pub fn decide_after_cold_read(facts: &FileFacts, policy: &Policy) -> Decision {
     let keep = |reason| Decision::Keep { reason, until: None };
     match policy.to_primary {
         _ if facts.infrequent_access_bytes == 0 => keep(KeepReason::NoData),
-        ToPrimary::OnFirstAccess => {
-            Decision::Move { to: Tier::Standard, reason: MoveReason::ReadWhileCold }
-        }
+        ToPrimary::OnFirstAccess => Decision::Move { to: Tier::Standard, reason: MoveReason::ReadWhileCold },
         ToPrimary::Never => keep(KeepReason::AlreadyCold),
     }
 }
@@ -102,13 +104,7 @@ mod tests {
     }
 
     fn hot(last_access: Timestamp) -> FileFacts {
-        FileFacts {
-            inode: InodeId(2),
-            size: 10,
-            last_access,
-            standard_bytes: 10,
-            infrequent_access_bytes: 0,
-        }
+        FileFacts { inode: InodeId(2), size: 10, last_access, standard_bytes: 10, infrequent_access_bytes: 0 }
     }
 
     fn after(age: &str) -> Policy {
@@ -208,7 +204,7 @@ mod tests {
             let later = time::after(now, std::time::Duration::from_secs(later));
             if let Decision::Move { .. } = decide(&facts, &policy, now) {
                 let then = decide(&facts, &policy, later);
-                prop_assert!(matches!(then, Decision::Move { .. }));
+                prop_assert!(matches!(then, Decision::Move { .. }), "{:?}", then);
             }
         }
 

@@ -21,7 +21,9 @@ pub enum Error {
         what: String,
     },
     /// Made by a newer tidefs.
-    #[error("the stored lifecycle policy has format version {found}, but this tidefs knows up to {known}; use a newer tidefs")]
+    #[error(
+        "the stored lifecycle policy has format version {found}, but this tidefs knows up to {known}; use a newer tidefs"
+    )]
     UnknownPolicyVersion {
         /// Its version.
         found: u32,

@@ -16,11 +16,7 @@ pub trait TieredFiles: Clone + Send + Sync + 'static {
     /// The inode at an absolute path.
     fn resolve_path(&self, path: &[u8]) -> Result<Attributes>;
     /// Moves the content of files to a tier.
-    fn transition(
-        &self,
-        files: &[InodeId],
-        to: Tier,
-    ) -> impl Future<Output = Result<Transitioned>> + Send;
+    fn transition(&self, files: &[InodeId], to: Tier) -> impl Future<Output = Result<Transitioned>> + Send;
     /// Takes files whose cold data was read.
     fn take_cold_reads(&self, limit: usize) -> Vec<InodeId>;
     /// Requests to the object store since the start.

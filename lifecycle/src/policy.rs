@@ -89,7 +89,9 @@ pub enum PolicyError {
         text: String,
     },
     /// Not a way back.
-    #[error("`{text}` is not a way back to Standard; give `never` or `on-first-access` (EFS: AFTER_1_ACCESS)")]
+    #[error(
+        "`{text}` is not a way back to Standard; give `never` or `on-first-access` (EFS: AFTER_1_ACCESS)"
+    )]
     NotAWayBack {
         /// What was given.
         text: String,

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn durations_read_as_words() {
-        for (seconds, text) in [(0, "less than a second"), (59, "59 s"), (3_600, "1 h"), (90_061, "1 d 1 h"), (86_405, "1 d")]
+        for (seconds, text) in
+            [(0, "less than a second"), (59, "59 s"), (3_600, "1 h"), (90_061, "1 d 1 h"), (86_405, "1 d")]
         {
             assert_eq!(words(Duration::from_secs(seconds)), text);
         }

@@ -27,11 +27,8 @@ struct StoredPolicy {
 }
 
 pub(crate) fn encode(policy: Policy) -> Result<Vec<u8>> {
-    let stored = StoredPolicy {
-        version: VERSION,
-        to_ia: print_to_ia(policy.to_ia),
-        to_primary: policy.to_primary,
-    };
+    let stored =
+        StoredPolicy { version: VERSION, to_ia: print_to_ia(policy.to_ia), to_primary: policy.to_primary };
     serde_json::to_vec(&stored).map_err(unreadable)
 }
 
