@@ -1,0 +1,21 @@
+//! The control interface: HTTP with JSON over the Unix socket `DATA/control.sock`.
+//!
+//! | method | path | answer |
+//! |---|---|---|
+//! | GET | `/v1/status` | [`api::ServerStatus`] |
+//! | GET | `/v1/file-systems/{id}/status` | [`api::FileSystemStatus`] |
+//! | GET | `/v1/file-systems/{id}/lifecycle` | [`lifecycle::LifecycleStatus`] |
+//! | PUT | `/v1/file-systems/{id}/lifecycle` | takes a [`lifecycle::PolicyChange`], answers the [`lifecycle::Policy`] |
+//! | POST | `/v1/file-systems/{id}/lifecycle/run` | takes [`api::RunRequest`] or nothing, answers lines of [`api::RunEvent`] |
+//! | GET | `/v1/file-systems/{id}/lifecycle/explain?path=` | [`lifecycle::Explanation`] |
+//!
+//! An error is an HTTP status and an [`api::ApiError`]. Who may open the socket (mode 0600) may do everything.
+
+pub(crate) mod api;
+pub(crate) mod client;
+mod error;
+mod router;
+mod run;
+mod socket;
+
+pub(crate) use socket::{ControlSocket, SOCKET_NAME};
