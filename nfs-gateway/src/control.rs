@@ -19,3 +19,6 @@ mod run;
 mod socket;
 
 pub(crate) use socket::{ControlSocket, SOCKET_NAME};
+
+#[cfg(test)]
+mod tests;

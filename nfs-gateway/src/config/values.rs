@@ -22,7 +22,8 @@ impl FromStr for BucketAddress {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         if name.is_empty()
             || !name.bytes().all(allowed)
-            || prefix.starts_with('/') || prefix.contains("//")
+            || prefix.starts_with('/')
+            || prefix.contains("//")
             || prefix.contains(['?', '#'])
         {
             return Err(wrong());

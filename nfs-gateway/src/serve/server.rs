@@ -33,11 +33,11 @@ pub(crate) struct Served {
 }
 
 impl Server {
-    pub(super) fn new(data: PathBuf) -> Self {
+    pub(crate) fn new(data: PathBuf) -> Self {
         Server { data, file_systems: BTreeMap::new() }
     }
 
-    pub(super) fn add(&mut self, id: FileSystemId, served: Served) {
+    pub(crate) fn add(&mut self, id: FileSystemId, served: Served) {
         self.file_systems.insert(id, Arc::new(served));
     }
 
@@ -57,7 +57,7 @@ impl Server {
     }
 
     /// Stops all of it in order: first what makes changes, then what holds them.
-    pub(super) async fn stop(&self) -> Result<(), ServeError> {
+    pub(crate) async fn stop(&self) -> Result<(), ServeError> {
         let stopped = self
             .file_systems
             .iter()
@@ -68,7 +68,7 @@ impl Server {
 
 impl Served {
     /// Starts the lifecycle daemon and one NFS server for each listener.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         file_system: FileSystem,
         listeners: Vec<TcpListener>,
         options: &OpenOptions,
