@@ -45,7 +45,7 @@ async fn set(command: SetCommand, surroundings: &Surroundings) -> Result<(), Fai
 async fn run_pass(command: RunCommand, surroundings: &Surroundings) -> Result<(), Failure> {
     let place = Place::find(command.target, surroundings).await?;
     let request = RunRequest { bytes_per_second: command.bytes_per_second.map(|size| size.0) };
-    let mut shown = ProgressLine::new(place.json);
+    let shown = ProgressLine::new(place.json);
     let mut end = None;
     let address = place.address("lifecycle/run")?;
     place

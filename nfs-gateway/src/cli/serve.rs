@@ -9,7 +9,6 @@ use super::arguments::ServeFlags;
 use crate::config::{Settings, Surroundings};
 use crate::serve::{self, ServeError};
 
-#[expect(clippy::boxed_local, reason = "the variants of the command would differ much in size")]
 pub(super) fn run(flags: Box<ServeFlags>, surroundings: &Surroundings) -> Result<(), Failure> {
     let settings = Settings::load(flags.into_layer(), surroundings)?;
     start_log(&settings.log)?;
