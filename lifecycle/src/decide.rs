@@ -204,7 +204,7 @@ mod tests {
             let later = time::after(now, std::time::Duration::from_secs(later));
             if let Decision::Move { .. } = decide(&facts, &policy, now) {
                 let then = decide(&facts, &policy, later);
-                prop_assert!(matches!(then, Decision::Move { .. }), "not moved");
+                prop_assert!(matches!(then, Decision::Move { .. }), "{:?}", then);
             }
         }
 

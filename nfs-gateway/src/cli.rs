@@ -1,92 +1,106 @@
-//! The command line.
+//! The command line. Each error is one or two sentences: what is wrong, and what to do.
 
-mod explain;
+mod arguments;
+mod config;
 mod lifecycle;
+mod place;
 mod serve;
 mod status;
 mod table;
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 
-use crate::config::{self, ConfigFile};
-use crate::control::Client;
+use crate::config::{ConfigError, Surroundings};
+use crate::control::client::ClientError;
+use crate::serve::ServeError;
+use arguments::{Arguments, Command, ConfigCommand};
 
-/// An elastic file system on your own disk and your own bucket, served over NFS.
-///
-/// Start with `tidefs serve`; it says how to mount. `tidefs status` shows how things stand, `tidefs lifecycle` tunes what
-/// moves to the Infrequent Access tier and when.
-#[derive(Parser)]
-#[command(name = "tidefs", version, arg_required_else_help = true)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
+/// Why a command ends with a status other than 0.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Status 1.
+    #[error("{0}")]
+    Failed(String),
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Serve file systems over NFS; the first start makes a key and a file system
-    Serve(serve::ServeArguments),
-    /// Show sizes by tier, journal, requests to the bucket, clients, lifecycle and health
-    Status(status::StatusArguments),
-    /// Show and tune what moves between the tiers, and when
-    #[command(subcommand)]
-    Lifecycle(lifecycle::LifecycleCommand),
-    /// Print an example of tidefs.toml, or check one
-    #[command(subcommand)]
-    Config(ConfigCommand),
-    /// Print the version
-    Version,
-}
-
-#[derive(Subcommand)]
-enum ConfigCommand {
-    /// Print all settings with their defaults, commented
-    ///
-    /// Example: tidefs config example > ~/.config/tidefs/tidefs.toml
-    Example,
-    /// Check a file and say what is wrong with it
-    Check {
-        /// The file
-        file: PathBuf,
-    },
-}
-
-/// Which server, and which of its file systems.
-#[derive(Args)]
-struct Target {
-    /// The data directory of the server [default: ~/.local/share/tidefs]
-    #[arg(long, env = "TIDEFS_DATA", value_name = "DIR", help_heading = "Which file system")]
-    data: Option<PathBuf>,
-    /// The file system, if the server has several
-    #[arg(long, value_name = "fs-…", help_heading = "Which file system")]
-    file_system: Option<String>,
-}
-
-impl Target {
-    async fn client(&self) -> Result<Client> {
-        let data = self.data.clone().map_or_else(config::default_data, Ok)?;
-        Client::find(&data, self.file_system.as_deref()).await
-    }
-}
-
-/// Runs a command.
-pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    match arguments.command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Status(arguments) => block_on(status::run(arguments)),
-        Command::Lifecycle(command) => block_on(lifecycle::run(command)),
-        Command::Config(ConfigCommand::Example) => table::print(config::EXAMPLE),
-        Command::Config(ConfigCommand::Check { file }) => {
-            ConfigFile::read(&file)?;
-            table::print(&format!("{} is fine\n", file.display()))
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Standard error may be closed; the status tells it too.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("tidefs: {failure}\n"));
+            match failure {
+                Failure::Failed(_) => ExitCode::from(1),
+                Failure::Usage(_) => ExitCode::from(2),
+            }
         }
-        Command::Version => table::print(&format!("tidefs {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
 
-fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+fn run(command: Command) -> Result<(), Failure> {
+    let surroundings = Surroundings::of_process();
+    match command {
+        Command::Serve(flags) => serve::run(flags, &surroundings),
+        Command::Config(ConfigCommand::Example) => config::example(),
+        Command::Config(ConfigCommand::Check { file }) => config::check(file, &surroundings),
+        Command::Status(command) => block_on(status::run(command, &surroundings)),
+        Command::Lifecycle(command) => block_on(lifecycle::run(command, &surroundings)),
+        Command::Version => print(&format!("tidefs {}", env!("CARGO_PKG_VERSION"))),
+    }
 }
+
+/// Runs a short command; a server has a runtime of its own.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?.block_on(command)
+}
+
+/// Prints to standard output. A reader who has heard enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write};
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write the output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    print(&text.map_err(|error| Failure::Failed(format!("cannot make JSON: {error}")))?)
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        if error.is_usage() { Failure::Usage(error.to_string()) } else { Failure::Failed(error.to_string()) }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Refused { error: kind, .. } if kind == "invalid" => {
+                Failure::Usage(error.to_string())
+            }
+            _ => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

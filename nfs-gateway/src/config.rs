@@ -1,177 +1,176 @@
-//! Settings: flags over `TIDEFS_*` variables over `tidefs.toml` over defaults.
+//! Settings: flags over `TIDEFS_*` over `tidefs.toml` over defaults.
+//!
+//! Each source makes a [`Layer`]; [`Settings::resolve`] puts them over each other and over the defaults. Nothing here opens a
+//! port or makes a file. Credentials of a bucket are no settings: they come from the usual `AWS_*` variables.
 
+mod error;
 mod example;
 mod file;
-mod paths;
-mod size;
+mod layer;
+mod surroundings;
+mod values;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use engine::{Budgets, ColdStoreConfig, FileSystemId};
 
+pub(crate) use error::ConfigError;
 pub(crate) use example::EXAMPLE;
-pub(crate) use file::{ConfigError, ConfigFile};
-pub(crate) use paths::{default_config_file, default_data, default_key_file};
+pub(crate) use file::parse as parse_file;
+pub(crate) use layer::{ColdChoice, Layer};
+pub(crate) use surroundings::Surroundings;
+pub(crate) use values::{BucketAddress, ByteSize, parse_endpoint, parse_listen};
 
-/// Everything that `tidefs serve` needs to know.
+/// Where a first start listens: NFS's own port, for this machine only.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:2049";
+pub(crate) const DEFAULT_LOG: &str = "info";
+
+/// What a server runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// Where file systems live.
+    /// The data directory.
     pub(crate) data: PathBuf,
     /// Where the first file system is served.
     pub(crate) listen: SocketAddr,
-    /// Further file systems and where they are served.
-    pub(crate) mount_targets: Vec<MountTarget>,
-    /// The key file.
+    /// The key-encryption key.
     pub(crate) key_file: PathBuf,
-    /// Where the cold tiers live.
+    /// The Infrequent Access tier.
     pub(crate) cold: ColdStoreConfig,
-    /// Memory and disk.
+    /// Memory and disk budgets of each file system.
     pub(crate) budgets: Budgets,
-    /// NFS leases and the grace period.
-    pub(crate) lease: Duration,
-    /// Connections at once, for each mount target.
-    pub(crate) connections_max: usize,
-    /// Bytes per second that the lifecycle daemon's own passes may move.
-    pub(crate) lifecycle_bytes_per_second: Option<u64>,
+    /// What is logged, as `tracing` filters have it.
+    pub(crate) log: String,
+    /// Where further file systems are served.
+    pub(crate) mount_targets: Vec<MountTarget>,
+    /// The file that was read, if any.
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 /// Where a file system is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MountTarget {
-    /// Which.
     pub(crate) file_system: FileSystemId,
-    /// On which address and port.
     pub(crate) listen: SocketAddr,
 }
 
-/// What flags and variables say, which goes before the file.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Overrides {
-    pub(crate) data: Option<PathBuf>,
-    pub(crate) listen: Option<SocketAddr>,
-    pub(crate) key_file: Option<PathBuf>,
-    pub(crate) bucket: Option<String>,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) cold_directory: Option<PathBuf>,
-}
-
 impl Settings {
-    /// Puts settings together. `config_file` is where they were read from, if anywhere.
-    pub(crate) fn resolve(file: ConfigFile, overrides: Overrides) -> Result<Settings, ConfigError> {
-        let data = overrides.data.or(file.data).map_or_else(default_data, Ok)?;
-        let key_file = overrides.key_file.or(file.key_file).map_or_else(default_key_file, Ok)?;
-        let (data, key_file) = (paths::absolute(&data)?, paths::absolute(&key_file)?);
-        if key_file.starts_with(&data) {
-            return Err(ConfigError::KeyBesideData { key_file, data });
-        }
-        let cold = if overrides.bucket.is_some() || overrides.cold_directory.is_some() {
-            file::ColdSection {
-                bucket: overrides.bucket,
-                directory: overrides.cold_directory,
-                endpoint: overrides.endpoint.or(file.cold.endpoint),
-                region: overrides.region.or(file.cold.region),
-            }
-        } else {
-            file::ColdSection {
-                endpoint: overrides.endpoint.or(file.cold.endpoint),
-                region: overrides.region.or(file.cold.region),
-                ..file.cold
-            }
+    /// Reads the configuration file and the environment, and puts the flags over them.
+    pub(crate) fn load(flags: Layer, surroundings: &Surroundings) -> Result<Settings, ConfigError> {
+        let environment = Layer::from_environment(surroundings)?;
+        let named = flags.config.clone().or_else(|| environment.config.clone());
+        let (config_file, file) = match named {
+            Some(path) => (Some(path.clone()), read_layer(&path, surroundings)?),
+            None => match surroundings.default_config_file() {
+                Some(path) if path.exists() => (Some(path.clone()), read_layer(&path, surroundings)?),
+                _ => (None, Layer::default()),
+            },
         };
+        Settings::resolve(flags.over(environment).over(file), config_file, surroundings)
+    }
+
+    /// Fills what is not set with the defaults, and checks what must fit together.
+    pub(crate) fn resolve(
+        layer: Layer,
+        config_file: Option<PathBuf>,
+        surroundings: &Surroundings,
+    ) -> Result<Settings, ConfigError> {
+        let data = match layer.data {
+            Some(data) => data,
+            None => surroundings.default_data().ok_or(ConfigError::NoHome { what: "--data" })?,
+        };
+        let data = absolute(&data);
+        let beside_config =
+            config_file.as_deref().and_then(Path::parent).map(|parent| parent.join("tidefs.key"));
+        let key_file = match layer.key_file.or(beside_config).or_else(|| surroundings.default_key_file()) {
+            Some(path) => absolute(&path),
+            None => return Err(ConfigError::NoHome { what: "--key-file" }),
+        };
+        if is_within(&key_file, &data) {
+            return Err(ConfigError::KeyInData { key_file, data });
+        }
+        let cold = resolve_cold(layer.cold, layer.endpoint, layer.region, &data)?;
+        let listen = match layer.listen {
+            Some(listen) => listen,
+            None => parse_listen(DEFAULT_LISTEN).map_err(ConfigError::Value)?,
+        };
+        check_mount_targets(listen, &layer.mount_targets)?;
         Ok(Settings {
-            cold: cold.resolve(&data)?,
             data,
+            listen,
             key_file,
-            listen: overrides.listen.unwrap_or(file.listen),
-            mount_targets: file.mount_targets,
-            budgets: file.budgets,
-            lease: file.lease,
-            connections_max: file.connections_max,
-            lifecycle_bytes_per_second: file.lifecycle_bytes_per_second,
+            cold,
+            budgets: layer.budgets.over(Budgets::default()),
+            log: layer.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+            mount_targets: layer.mount_targets,
+            config_file,
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn read_layer(path: &Path, surroundings: &Surroundings) -> Result<Layer, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse_file(&text, surroundings)
+        .map_err(|problem| ConfigError::InFile { path: path.to_owned(), problem: Box::new(problem) })
+}
 
-    fn parse(text: &str) -> Result<ConfigFile, ConfigError> {
-        ConfigFile::parse(text, "tidefs.toml".as_ref())
-    }
-
-    #[test]
-    fn the_example_says_what_holds_without_a_file() {
-        assert_eq!(parse(EXAMPLE).unwrap(), ConfigFile::default());
-        let settings = |line: &str| line.starts_with("# ") && line.contains(" = ");
-        let uncommented: String = EXAMPLE
-            .lines()
-            .map(|line| if settings(line) || line.starts_with("# [") { &line[2..] } else { line })
-            .filter(|line| !line.starts_with("bucket") && !line.starts_with("file_system"))
-            .fold(String::new(), |text, line| text + line + "\n");
-        let end = uncommented.find("[[mount_target]]").unwrap();
-        let parsed = parse(&uncommented[..end]).unwrap();
-        let defaults = ConfigFile::default();
-        assert_eq!(
-            (parsed.budgets, parsed.lease, parsed.listen),
-            (defaults.budgets, defaults.lease, defaults.listen)
-        );
-        assert_eq!(parsed.connections_max, defaults.connections_max);
-    }
-
-    #[test]
-    fn an_unknown_name_is_reported_with_the_nearest_one_and_its_line() {
-        let error = parse("data = \"/x\"\n\nlisen = \"127.0.0.1:1\"\n").unwrap_err().to_string();
-        assert!(
-            error.contains("line 3") && error.contains("`lisen`") && error.contains("`listen`"),
-            "{error}"
-        );
-        let error = parse("[cold]\nbuckett = \"s3://x\"\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("`bucket`"), "{error}");
-    }
-
-    #[test]
-    fn a_bad_value_is_reported_with_its_line() {
-        for (text, words) in [
-            ("\nlisten = \"nowhere\"\n", ["line 2", "listen", "127.0.0.1:2049"]),
-            ("[budgets]\njournal = \"much\"\n", ["line 2", "journal", "256MiB"]),
-            ("[nfs]\nlease_seconds = 0\n", ["line 2", "lease_seconds", "3600"]),
-            ("[[mount_target]]\nfile_system = \"x\"\n", ["line 2", "file_system", "fs-"]),
-            ("listen = 5\n", ["line 1", "listen", "string"]),
-        ] {
-            let error = parse(text).unwrap_err().to_string();
-            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+fn resolve_cold(
+    choice: Option<ColdChoice>,
+    endpoint: Option<String>,
+    region: Option<String>,
+    data: &Path,
+) -> Result<ColdStoreConfig, ConfigError> {
+    match choice {
+        Some(ColdChoice::Bucket(BucketAddress { name, prefix })) => {
+            Ok(ColdStoreConfig::Bucket { name, prefix, endpoint, region })
         }
-    }
-
-    #[test]
-    fn flags_go_before_the_file() {
-        let file =
-            parse("data = \"/file\"\nkey_file = \"/keys/k\"\n[cold]\nbucket = \"s3://b/p/\"\n").unwrap();
-        let settings = Settings::resolve(file.clone(), Overrides::default()).unwrap();
-        assert_eq!(settings.data, PathBuf::from("/file"));
-        let ColdStoreConfig::Bucket { name, prefix, .. } = settings.cold else { panic!("a bucket") };
-        assert_eq!((name.as_str(), prefix.as_str()), ("b", "p"));
-        let overrides = Overrides {
-            data: Some("/flag".into()),
-            cold_directory: Some("/cold".into()),
-            ..Overrides::default()
-        };
-        let settings = Settings::resolve(file, overrides).unwrap();
-        assert_eq!(settings.data, PathBuf::from("/flag"));
-        assert_eq!(settings.cold, ColdStoreConfig::Directory("/cold".into()));
-    }
-
-    #[test]
-    fn a_key_below_the_data_is_refused() {
-        let file = parse("data = \"/d\"\nkey_file = \"/d/key\"\n").unwrap();
-        assert!(matches!(
-            Settings::resolve(file, Overrides::default()),
-            Err(ConfigError::KeyBesideData { .. })
-        ));
+        Some(ColdChoice::Directory(directory)) => {
+            let directory = absolute(&directory);
+            if is_within(data, &directory) {
+                return Err(ConfigError::ColdAroundData { directory, data: data.to_owned() });
+            }
+            Ok(ColdStoreConfig::Directory(directory))
+        }
+        None if endpoint.is_some() || region.is_some() => Err(ConfigError::EndpointWithoutBucket),
+        None => Ok(ColdStoreConfig::Directory(data.join("cold"))),
     }
 }
+
+fn check_mount_targets(listen: SocketAddr, targets: &[MountTarget]) -> Result<(), ConfigError> {
+    let mut addresses = vec![listen];
+    for target in targets {
+        if target.listen.port() != 0 && addresses.contains(&target.listen) {
+            return Err(ConfigError::SameListen { listen: target.listen });
+        }
+        addresses.push(target.listen);
+    }
+    Ok(())
+}
+
+/// The path from the root, with its existing part free of symbolic links, so that two names of one place compare equal.
+fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut missing = Vec::new();
+    let mut existing = path.as_path();
+    loop {
+        if let Ok(mut real) = existing.canonicalize() {
+            real.extend(missing.iter().rev());
+            return real;
+        }
+        match (existing.parent(), existing.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name);
+                existing = parent;
+            }
+            _ => return path,
+        }
+    }
+}
+
+fn is_within(path: &Path, directory: &Path) -> bool {
+    path.starts_with(directory)
+}
+
+#[cfg(test)]
+mod tests;

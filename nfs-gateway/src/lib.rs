@@ -1,8 +1,13 @@
-//! The tidefs gateway: NFSv4 over TCP on an [`engine::FileSystem`].
+//! The tidefs gateway: NFSv4 over TCP on an [`engine::FileSystem`], the control interface, and the command line that
+//! composes them with the lifecycle daemon.
 
+pub mod cli;
+mod config;
+mod control;
 mod export;
 mod nfs4;
 mod rpc;
+mod serve;
 mod server;
 mod transport;
 mod xdr;

@@ -1,109 +1,125 @@
-//! The server process: puts engine, gateway, lifecycle and control together.
+//! `tidefs serve`: composes engine, lifecycle daemon, NFS servers and control socket, and takes them down in order.
+//!
+//! The order of a start is chosen so that a start that fails leaves nothing half made: ports first, then the lock of the data
+//! directory, then key and file system, which are taken back if the file system cannot be opened.
 
-mod data_lock;
+mod announce;
+mod data_directory;
+mod error;
 mod first_start;
-mod greeting;
-mod hosted;
+mod listeners;
+mod server;
+mod signals;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use engine::{Environment, FileSystem, FileSystemId, OpenOptions};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Settings;
-use crate::control;
-use data_lock::DataLock;
-pub(crate) use hosted::Hosted;
+use crate::control::ControlSocket;
 
-/// How long an orderly stop may take before the process ends anyway; what was acknowledged is safe either way.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) use error::ServeError;
+pub(crate) use server::{Served, Server};
 
-/// Serves until a signal asks to stop.
-pub(crate) async fn serve(settings: Settings) -> Result<()> {
-    let environment = Environment::system();
-    let listener = bind(settings.listen).await?;
-    let options = OpenOptions {
+use data_directory::DataDirectory;
+use first_start::FirstStart;
+use listeners::{Listeners, assign};
+use signals::Signals;
+
+/// How long an orderly shutdown may take; what is not done then is recovered at the next start.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// Serves until a signal ends it.
+pub(crate) async fn run(settings: Settings) -> Result<(), ServeError> {
+    let mut signals = Signals::listen()?;
+    ControlSocket::check_path(&settings.data)?;
+    let listeners = Listeners::bind(&settings).await?;
+    let (server, socket, _directory) = tokio::select! {
+        started = start(&settings, listeners) => started?,
+        () = signals.ended() => return Ok(()),
+    };
+    announce::ready();
+    tracing::info!("ready");
+    signals.ended().await;
+    tracing::info!("shutting down");
+    tokio::select! {
+        stopped = tokio::time::timeout(SHUTDOWN_MAX, stop(server, socket)) => match stopped {
+            Ok(result) => result,
+            Err(_) => Err(ServeError::ShutdownTooLong { seconds: SHUTDOWN_MAX.as_secs() }),
+        },
+        () = signals.ended() => Err(ServeError::Interrupted),
+    }
+}
+
+async fn start(
+    settings: &Settings,
+    listeners: Listeners,
+) -> Result<(Arc<Server>, ControlSocket, DataDirectory), ServeError> {
+    let directory = DataDirectory::take(&settings.data)?;
+    let options = open_options(settings);
+    let first = FirstStart::prepare(settings, &options, &directory)?;
+    let opened = open_and_serve(settings, listeners, &options).await;
+    let (server, first_id) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            first.take_back(directory);
+            return Err(error);
+        }
+    };
+    let server = Arc::new(server);
+    let socket = match ControlSocket::open(&settings.data, Arc::clone(&server)).await {
+        Ok(socket) => socket,
+        Err(error) => {
+            server.stop().await?;
+            first.take_back(directory);
+            return Err(error);
+        }
+    };
+    announce::started(settings, &server, first_id, first.happened());
+    Ok((server, socket, directory))
+}
+
+fn open_options(settings: &Settings) -> OpenOptions {
+    OpenOptions {
         key_file: settings.key_file.clone(),
         cold: settings.cold.clone(),
-        environment: environment.clone(),
+        environment: Environment::system(),
         budgets: settings.budgets,
-    };
-    let mut targets = Vec::new();
-    for target in &settings.mount_targets {
-        targets.push((target.file_system, bind(target.listen).await?));
     }
-    let made = FileSystem::list(&settings.data)?.is_empty();
-    if made {
-        first_start::check(&settings, &environment).await?;
-    }
-    let lock = DataLock::take(&settings.data)?;
-    if FileSystem::list(&settings.data)?.is_empty() {
-        first_start::make(&settings, &options).await?;
-    }
-    let listeners = assign(FileSystem::list(&settings.data)?, listener, targets)?;
-    let mut hosted = Vec::new();
-    for (id, listener) in listeners {
-        let file_system = FileSystem::open(&settings.data, id, options.clone()).await?;
-        hosted.push(Hosted::start(file_system, listener, &settings, &environment).await?);
-    }
-    let hosted: Arc<[Hosted]> = hosted.into();
-    let control = control::Server::start(&settings.data, Arc::clone(&hosted))?;
-    greeting::print(&settings, &hosted, made);
-    wait_for_signal().await?;
-    tracing::info!("stopping");
-    let stop = async {
-        control.stop().await;
-        for one in hosted.iter() {
-            one.stop().await?;
+}
+
+async fn open_and_serve(
+    settings: &Settings,
+    listeners: Listeners,
+    options: &OpenOptions,
+) -> Result<(Server, Option<FileSystemId>), ServeError> {
+    let ids = FileSystem::list(&settings.data)?;
+    let mut assigned = assign(&ids, settings, listeners)?;
+    let mut server = Server::new(settings.data.clone());
+    let mut first = None;
+    for id in ids {
+        let listeners = assigned.remove(&id).unwrap_or_default();
+        if !listeners.is_empty() && first.is_none() {
+            first = Some(id);
         }
-        anyhow::Ok(())
-    };
-    tokio::select! {
-        result = tokio::time::timeout(STOP_LIMIT, stop) => match result {
-            Ok(result) => result?,
-            Err(_) => tracing::warn!("the stop took too long; the next start recovers"),
-        },
-        again = wait_for_signal() => again?,
+        let opened = async {
+            let file_system = FileSystem::open(&settings.data, id, options.clone()).await?;
+            Served::start(file_system, listeners, options).await
+        };
+        match opened.await {
+            Ok(served) => server.add(id, served),
+            Err(error) => {
+                server.stop().await?;
+                return Err(error.of(id));
+            }
+        }
     }
-    drop(lock);
-    Ok(())
+    Ok((server, first))
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; stop what uses the port or choose another with --listen")
-    })
-}
-
-/// Which file system is served where: the first on the main listener, others on their mount targets.
-fn assign(
-    ids: Vec<FileSystemId>,
-    listener: TcpListener,
-    mut targets: Vec<(FileSystemId, TcpListener)>,
-) -> Result<Vec<(FileSystemId, Option<TcpListener>)>> {
-    if let Some((unknown, _)) = targets.iter().find(|(id, _)| !ids.contains(id)) {
-        bail!("the mount target for {unknown} names a file system that is not in the data directory");
-    }
-    let mut main = Some(listener);
-    Ok(ids
-        .into_iter()
-        .map(|id| {
-            let own =
-                targets.iter().position(|(target, _)| *target == id).map(|at| targets.swap_remove(at).1);
-            (id, own.or_else(|| main.take()))
-        })
-        .collect())
-}
-
-async fn wait_for_signal() -> Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+async fn stop(server: Arc<Server>, socket: ControlSocket) -> Result<(), ServeError> {
+    let stopped = server.stop().await;
+    socket.close().await;
+    stopped
 }

@@ -1,118 +1,143 @@
 //! `tidefs status`.
 
-use anyhow::Result;
-use clap::Args;
-use engine::Status;
-use hyper::Method;
+use engine::{HealthState, Tier};
 use lifecycle::LifecycleStatus;
-use serde::Deserialize;
-use serde_json::Value;
 
-use super::table::{numbers, print, print_json, size};
-use super::{Target, lifecycle::words_of};
+use super::arguments::StatusCommand;
+use super::place::Place;
+use super::table::{bytes, facts, numbers};
+use super::{Failure, print, print_json};
+use crate::config::Surroundings;
+use crate::control::api::FileSystemStatus;
 
-/// Show sizes by tier, journal, requests to the bucket, clients, lifecycle and health.
-#[derive(Args)]
-pub(super) struct StatusArguments {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    target: Target,
+pub(super) async fn run(command: StatusCommand, surroundings: &Surroundings) -> Result<(), Failure> {
+    let place = Place::find(command.target, surroundings).await?;
+    let mut all: Vec<FileSystemStatus> = Vec::new();
+    for id in &place.file_systems {
+        all.push(place.client.get(&format!("/v1/file-systems/{id}/status")).await?);
+    }
+    match (place.json, all.as_slice()) {
+        (true, [only]) => print_json(only),
+        (true, several) => print_json(&serde_json::json!({ "file_systems": several })),
+        (false, all) => print(&all.iter().map(table).collect::<Vec<_>>().join("\n\n")),
+    }
 }
 
-#[derive(Deserialize)]
-struct Report {
-    #[serde(flatten)]
-    status: Status,
-    nfs: Option<Nfs>,
-    lifecycle: LifecycleStatus,
+fn table(status: &FileSystemStatus) -> String {
+    let engine = &status.engine;
+    let tiers = engine.tiers.iter().map(|tier| {
+        vec![
+            tier_name(tier.name).to_owned(),
+            tier.files.to_string(),
+            bytes(tier.bytes),
+            bytes(tier.stored_bytes),
+            tier.segments.to_string(),
+        ]
+    });
+    let tiers = numbers(&["TIER", "FILES", "SIZE", "STORED", "SEGMENTS"], tiers.collect());
+    let backlog = &engine.backlog;
+    let requests = &engine.requests;
+    let mut rows = vec![
+        ("journal", format!("{} of {}", bytes(engine.journal.bytes), bytes(engine.journal.bytes_max))),
+        (
+            "backlog",
+            format!(
+                "{} unflushed, {} in pieces, {} removed files, {} dead segments",
+                bytes(backlog.unflushed_bytes),
+                bytes(backlog.piece_bytes),
+                backlog.orphans,
+                backlog.dead_segments
+            ),
+        ),
+        (
+            "requests",
+            format!(
+                "{} put, {} get, {} list, {} delete, {} failed; {} sent, {} received",
+                requests.put,
+                requests.get,
+                requests.list,
+                requests.delete,
+                requests.failed,
+                bytes(requests.bytes_sent),
+                bytes(requests.bytes_received)
+            ),
+        ),
+    ];
+    rows.extend(status.mount_targets.iter().map(|target| {
+        let nfs = &target.nfs;
+        let grace = if nfs.in_grace { ", in grace" } else { "" };
+        let Nfs { clients, connections, opens, locks } = Nfs::of(nfs);
+        ("nfs", format!("{}: {clients}, {connections}, {opens}, {locks}{grace}", target.listen))
+    }));
+    rows.extend(lifecycle_rows(&status.lifecycle));
+    rows.push(("health", health(engine)));
+    format!("{}\n\n{tiers}\n\n{}", engine.id, facts(rows))
 }
 
-#[derive(Deserialize)]
+/// The counts of an NFS server in words.
 struct Nfs {
-    listen: String,
-    clients: u64,
-    connections: u64,
-    opens: u64,
-    locks: u64,
-    in_grace: bool,
+    clients: String,
+    connections: String,
+    opens: String,
+    locks: String,
 }
 
-pub(super) async fn run(arguments: StatusArguments) -> Result<()> {
-    let client = arguments.target.client().await?;
-    let report: Value = client.ask(Method::GET, "status", None::<&()>).await?;
-    if arguments.json {
-        return print_json(&report);
+impl Nfs {
+    fn of(nfs: &crate::control::api::Nfs) -> Nfs {
+        let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        Nfs {
+            clients: count(nfs.clients, "client"),
+            connections: count(nfs.connections, "connection"),
+            opens: count(nfs.opens, "open file"),
+            locks: count(nfs.locks, "lock"),
+        }
     }
-    print(&text(&serde_json::from_value(report)?))
 }
 
-fn text(report: &Report) -> String {
-    let Status { id, tiers, journal, backlog, requests, health } = &report.status;
-    let state = format!("{:?}", health.state).to_lowercase();
-    let mut out = format!("{id}: {state}\n");
-    for reason in &health.reasons {
-        out += &format!("  {reason}\n");
+/// The rows about the lifecycle, here and in `tidefs lifecycle show`.
+pub(super) fn lifecycle_rows(status: &LifecycleStatus) -> Vec<(&'static str, String)> {
+    let policy = status.policy;
+    let to_ia = lifecycle::policy::print_to_ia(policy.to_ia);
+    let mut rows = vec![("policy", format!("to-ia {to_ia}, to-primary {}", policy.to_primary))];
+    if let Some(progress) = &status.running {
+        rows.push(("running", format!("{} files, {} so far", progress.files, bytes(progress.bytes))));
     }
-    let row = |tier: &engine::TierStatus| {
-        let name = match tier.name {
-            engine::Tier::Standard => "Standard",
-            engine::Tier::InfrequentAccess => "Infrequent Access",
-        };
-        let counts = [tier.files.to_string(), tier.segments.to_string()];
-        let [files, segments] = counts;
-        vec![name.to_owned(), size(tier.bytes), files, size(tier.stored_bytes), segments]
-    };
-    out += "\n";
-    out += &numbers(&["Tier", "Content", "Files", "Stored", "Segments"], tiers.iter().map(row).collect());
-    out += &format!(
-        "\nJournal    {} of {} in use\nWaiting    {} not committed, {} in small writes, {} removed files, {} empty segments\n",
-        size(journal.bytes),
-        size(journal.bytes_max),
-        size(backlog.unflushed_bytes),
-        size(backlog.piece_bytes),
-        backlog.orphans,
-        backlog.dead_segments,
-    );
-    out += &format!(
-        "Requests   {} PUT, {} GET, {} LIST, {} DELETE, {} failed; {} sent, {} received\n",
-        requests.put,
-        requests.get,
-        requests.list,
-        requests.delete,
-        requests.failed,
-        size(requests.bytes_sent),
-        size(requests.bytes_received),
-    );
-    if let Some(nfs) = &report.nfs {
-        let grace = if nfs.in_grace { "; clients are reclaiming after a restart" } else { "" };
-        out += &format!(
-            "NFS        {}: {} clients, {} connections, {} opens, {} locks{grace}\n",
-            nfs.listen, nfs.clients, nfs.connections, nfs.opens, nfs.locks,
-        );
-    }
-    out + &lifecycle_text(&report.lifecycle)
-}
-
-fn lifecycle_text(status: &LifecycleStatus) -> String {
-    let mut out = format!("Lifecycle  {}\n", words_of(&status.policy));
-    if let Some(running) = &status.running {
-        out += &format!(
-            "           a pass is under way: {} files, {} so far\n",
-            running.files,
-            size(running.bytes)
-        );
-    }
-    if let Some(pass) = &status.last_pass {
-        out +=
-            &format!("           last pass {}: {} files, {}\n", pass.started, pass.files, size(pass.bytes));
-    }
-    if let Some(next) = &status.next_pass {
-        out += &format!("           next look {next}\n");
+    rows.push((
+        "last pass",
+        match &status.last_pass {
+            Some(pass) => format!("{}: {}", pass.started, super::lifecycle::summary_line(pass)),
+            None => "none since the start".to_owned(),
+        },
+    ));
+    rows.push((
+        "next pass",
+        status.next_pass.clone().unwrap_or_else(|| "none: the policy is off".to_owned()),
+    ));
+    if status.promoted.files > 0 {
+        rows.push(("promoted", format!("{} files, {}", status.promoted.files, bytes(status.promoted.bytes))));
     }
     if let Some(error) = &status.last_error {
-        out += &format!("           trouble since {}: {}\n", error.at, error.message);
+        rows.push(("error", format!("{} ({} times, last at {})", error.message, error.times, error.at)));
     }
-    out
+    rows
+}
+
+fn health(status: &engine::Status) -> String {
+    let state = match status.health.state {
+        HealthState::Ok => "ok",
+        HealthState::Degraded => "degraded",
+        HealthState::Halted => "halted",
+    };
+    if status.health.reasons.is_empty() {
+        return state.to_owned();
+    }
+    format!("{state}: {}", status.health.reasons.join("; "))
+}
+
+/// A tier as people call it.
+pub(super) fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Standard => "Standard",
+        Tier::InfrequentAccess => "Infrequent Access",
+    }
 }

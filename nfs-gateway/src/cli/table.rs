@@ -1,59 +1,57 @@
-//! Output: tables, sizes, and text to standard output.
+//! Numbers and tables for people.
 
-use std::io::Write;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
-
-/// Prints text. A reader that has gone away ends the command quietly, as with any filter.
-pub(super) fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
-}
-
-pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
-}
-
-/// A table of which all columns but the first are numbers.
+/// A table without lines, its first column left and the others right.
 pub(super) fn numbers(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    let mut table = plain();
+    table.set_header(header.to_vec());
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.trim_fmt() + "\n"
+    trimmed(&table)
 }
 
-/// Bytes for people: `1.5 GiB`.
-#[expect(clippy::cast_precision_loss, reason = "for people, one decimal is enough")]
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = bytes as f64;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().unwrap_or(&"B");
-    while value >= 1024.0 {
-        let Some(next) = units.next() else { break };
-        value /= 1024.0;
-        unit = next;
+/// Names and what belongs to them.
+pub(super) fn facts(rows: Vec<(&str, String)>) -> String {
+    let mut table = plain();
+    table.add_rows(rows.into_iter().map(|(name, text)| vec![name.to_owned(), text]));
+    trimmed(&table)
+}
+
+fn plain() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Bytes with a unit, such as `1.5 GiB`.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [(&str, u32); 5] = [("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    for (name, shift) in UNITS {
+        if count >> shift > 0 {
+            let tenths = u128::from(count) * 10 / (1_u128 << shift);
+            return format!("{}.{} {name}", tenths / 10, tenths % 10);
+        }
     }
-    if *unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+    format!("{count} B")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::*;
 
     #[test]
-    fn sizes_are_short() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(u64::MAX), "16384.0 PiB");
+    fn bytes_have_one_digit_after_the_point() {
+        for (count, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB"), (u64::MAX, "16383.9 PiB")]
+        {
+            assert_eq!(bytes(count), text);
+        }
     }
 }

@@ -1,50 +1,52 @@
-//! The commented example that `tidefs config example` prints. A test holds it against the defaults.
+//! `tidefs config example`. A test holds that its settings are the defaults.
 
-/// All settings with their defaults.
-pub(crate) const EXAMPLE: &str = r#"# tidefs.toml: all settings of `tidefs serve`, with their defaults commented out.
-# Flags go before TIDEFS_* variables, and those before this file.
-# Read from ~/.config/tidefs/tidefs.toml, or from where --config says.
+/// Every setting with its default; `#name = value` is a setting, `# text` is a comment.
+pub(crate) const EXAMPLE: &str = r##"# tidefs.toml: settings of `tidefs serve`.
+#
+# Every setting is shown with its default. To change one, take away its leading `#`.
+# Flags go over TIDEFS_* variables, these over this file. Check it with: tidefs config check tidefs.toml
+# The default place of this file is ~/.config/tidefs/tidefs.toml.
 
-# Where the file systems live. Use a disk whose writes survive a power loss once they are synced.
-# data = "~/.local/share/tidefs"
+# Journal, index and Standard data. One server for each data directory.
+#data = "~/.local/share/tidefs"
 
-# The key that everything is sealed with (mode 0600, not below the data). Whoever loses it loses the data: back it up.
-# key_file = "~/.config/tidefs/tidefs.key"
+# Where the first file system is served by NFS. 127.0.0.1 is for this machine only.
+#listen = "127.0.0.1:2049"
 
-# Where the first file system is served over NFS.
-# listen = "127.0.0.1:2049"
+# The key that opens everything. Never inside the data directory. WITHOUT IT THE DATA IS LOST: keep a copy elsewhere.
+# The default place is beside this file.
+#key_file = "~/.config/tidefs/tidefs.key"
 
+# What is logged to stderr: error, warn, info, debug or trace, or a filter such as "info,engine=debug".
+#log = "info"
+
+# The Infrequent Access tier: a local directory (the default: `cold` in the data directory), or a bucket. With a bucket the
+# credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and from nowhere else.
 [cold]
-# The Infrequent Access tier: a bucket, or a local directory (the default: "cold" beside the data).
-# Credentials of the bucket come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+#directory = "~/.local/share/tidefs/cold"
 # bucket = "s3://NAME/PREFIX"
 # endpoint = "http://127.0.0.1:9000"
 # region = "us-east-1"
-# directory = "~/.local/share/tidefs-cold"
 
-[nfs]
-# How long a client keeps opens and locks without a sign of life, and how long a restart waits for clients to come back.
-# lease_seconds = 90
-# Connections at once; more are refused.
-# connections_max = 4096
-
-[lifecycle]
-# Bytes per second that the daemon may move; "0" is no limit. What moves when is set by `tidefs lifecycle set`.
-# bytes_per_second = "0"
-
+# Memory and disk budgets of each file system.
 [budgets]
-# Disk for the journal, and memory for recent metadata, for the index, for data not yet committed, for opened blocks.
-# journal = "256MiB"
-# overlay = "64MiB"
-# index_cache = "128MiB"
-# write_buffer = "256MiB"
-# block_cache = "256MiB"
-# Sizes at which a local segment and a cold object are closed.
-# segment = "128MiB"
-# object = "32MiB"
+# Journal files on the disk; writers are slowed when it fills.
+#journal = "256MiB"
+# Recent metadata changes in memory.
+#overlay = "64MiB"
+# Cache of the metadata index.
+#index_cache = "128MiB"
+# Data that clients have written and not yet committed.
+#write_buffer = "256MiB"
+# Data blocks that were read or written lately.
+#block_cache = "256MiB"
+# A local data file is closed at this size.
+#segment = "128MiB"
+# An object in the bucket is closed at this size.
+#object = "32MiB"
 
-# Further file systems of this server, each on an address of its own.
+# Each further file system is served on an address of its own:
 # [[mount_target]]
 # file_system = "fs-0123456789abcdef0"
 # listen = "127.0.0.1:2050"
-"#;
+"##;

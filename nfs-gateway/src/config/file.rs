@@ -1,321 +1,218 @@
-//! `tidefs.toml`.
+//! `tidefs.toml`. Keys are read by hand, so that every problem has its line and an unknown key its nearest real name.
 
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use engine::{Budgets, ColdStoreConfig, FileSystemId};
-use serde::Deserialize;
+use engine::FileSystemId;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use super::{MountTarget, size};
+use super::layer::{BudgetLayer, ColdChoice, Layer};
+use super::values::{BucketAddress, ByteSize, parse_endpoint, parse_listen};
+use super::{ConfigError, MountTarget, Surroundings};
 
-/// What the file says, or the defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ConfigFile {
-    pub(crate) data: Option<PathBuf>,
-    pub(crate) key_file: Option<PathBuf>,
-    pub(crate) listen: SocketAddr,
-    pub(crate) cold: ColdSection,
-    pub(crate) mount_targets: Vec<MountTarget>,
-    pub(crate) budgets: Budgets,
-    pub(crate) lease: Duration,
-    pub(crate) connections_max: usize,
-    pub(crate) lifecycle_bytes_per_second: Option<u64>,
+const TOP: &[&str] = &["data", "listen", "key_file", "log", "cold", "budgets", "mount_target"];
+const COLD: &[&str] = &["directory", "bucket", "endpoint", "region"];
+const BUDGETS: &[&str] =
+    &["journal", "overlay", "index_cache", "write_buffer", "block_cache", "segment", "object"];
+const MOUNT_TARGET: &[&str] = &["file_system", "listen"];
+
+/// Smaller budgets do not work: below this nothing is gained, and a segment would hold no block.
+const BUDGET_MIN: ByteSize = ByteSize(1 << 20);
+const BUDGET_MAX: ByteSize = ByteSize(1 << 40);
+
+/// Reads a configuration file.
+pub(crate) fn parse(text: &str, surroundings: &Surroundings) -> Result<Layer, ConfigError> {
+    let reader = Reader { text, surroundings };
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        line: reader.line(error.span().map_or(0, |span| span.start)),
+        message: error.message().to_owned(),
+    })?;
+    reader.top(table.get_ref())
 }
 
-/// Why settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("cannot read {}: {source}; name an existing file with --config", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{} line {line}: {what}", path.display())]
-    Bad { path: PathBuf, line: usize, what: String },
-    #[error("`{bucket}` is not a bucket; give it as s3://NAME or s3://NAME/PREFIX")]
-    BadBucket { bucket: String },
-    #[error("both a bucket and a directory are given for the cold tier; choose one of them")]
-    TwoColdStores,
-    #[error(
-        "the key file {} lies below the data directory {}, so that whoever takes the disk has both; choose another \
-         --key-file",
-        key_file.display(),
-        data.display()
-    )]
-    KeyBesideData { key_file: PathBuf, data: PathBuf },
-    #[error("HOME is not set; say where the data and the key are with --data and --key-file")]
-    NoHome,
-    #[error("the path {} cannot be used: {source}", path.display())]
-    BadPath { path: PathBuf, source: std::io::Error },
-}
-
-/// The section `[cold]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ColdSection {
-    pub(crate) bucket: Option<String>,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) directory: Option<PathBuf>,
-}
-
-impl ColdSection {
-    /// The store that the section means: without any, a directory beside the data.
-    pub(super) fn resolve(self, data: &Path) -> Result<ColdStoreConfig, ConfigError> {
-        let Some(bucket) = self.bucket else {
-            let mut beside = data.file_name().unwrap_or("tidefs".as_ref()).to_owned();
-            beside.push("-cold");
-            let directory = self.directory.map(|directory| expand_home(&directory));
-            return Ok(ColdStoreConfig::Directory(directory.unwrap_or_else(|| data.with_file_name(beside))));
-        };
-        if self.directory.is_some() {
-            return Err(ConfigError::TwoColdStores);
-        }
-        let rest = bucket.strip_prefix("s3://").unwrap_or_default();
-        let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if name.is_empty() {
-            return Err(ConfigError::BadBucket { bucket });
-        }
-        Ok(ColdStoreConfig::Bucket {
-            name: name.to_owned(),
-            prefix: prefix.trim_matches('/').to_owned(),
-            endpoint: self.endpoint,
-            region: self.region,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    data: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    listen: Option<Spanned<String>>,
-    #[serde(default)]
-    cold: ColdSection,
-    #[serde(default)]
-    nfs: RawNfs,
-    #[serde(default)]
-    lifecycle: RawLifecycle,
-    #[serde(default)]
-    budgets: RawBudgets,
-    #[serde(default)]
-    mount_target: Vec<RawMountTarget>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNfs {
-    lease_seconds: Option<Spanned<u64>>,
-    connections_max: Option<Spanned<u64>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLifecycle {
-    bytes_per_second: Option<Spanned<String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBudgets {
-    journal: Option<Spanned<String>>,
-    overlay: Option<Spanned<String>>,
-    index_cache: Option<Spanned<String>>,
-    write_buffer: Option<Spanned<String>>,
-    block_cache: Option<Spanned<String>>,
-    segment: Option<Spanned<String>>,
-    object: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawMountTarget {
-    file_system: Spanned<String>,
-    listen: Option<Spanned<String>>,
-}
-
-impl Default for ConfigFile {
-    fn default() -> Self {
-        ConfigFile {
-            data: None,
-            key_file: None,
-            listen: SocketAddr::from(([127, 0, 0, 1], 2049)),
-            cold: ColdSection::default(),
-            mount_targets: Vec::new(),
-            budgets: Budgets::default(),
-            lease: Duration::from_secs(90),
-            connections_max: 4096,
-            lifecycle_bytes_per_second: None,
-        }
-    }
-}
-
-impl ConfigFile {
-    /// Reads a file.
-    pub(crate) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        ConfigFile::parse(&text, path)
-    }
-
-    /// Reads the text of a file; the path is for messages.
-    pub(crate) fn parse(text: &str, path: &Path) -> Result<ConfigFile, ConfigError> {
-        let place = Place { text, path };
-        let raw: Raw = toml::from_str(text).map_err(|error| place.of(&error))?;
-        let defaults = ConfigFile::default();
-        let rate = place.size("bytes_per_second", raw.lifecycle.bytes_per_second.as_ref(), 0, 0)?;
-        let connections_max =
-            place.number("connections_max", raw.nfs.connections_max.as_ref(), 4096, 1..65_536)?;
-        let lease = place.number("lease_seconds", raw.nfs.lease_seconds.as_ref(), 90, 1..3601)?;
-        Ok(ConfigFile {
-            data: raw.data.map(|path| expand_home(&path)),
-            key_file: raw.key_file.map(|path| expand_home(&path)),
-            listen: raw.listen.map_or(Ok(defaults.listen), |listen| place.address(&listen))?,
-            cold: raw.cold,
-            mount_targets: raw
-                .mount_target
-                .iter()
-                .map(|target| place.mount_target(target))
-                .collect::<Result<_, _>>()?,
-            budgets: place.budgets(&raw.budgets)?,
-            lease: Duration::from_secs(lease),
-            connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
-            lifecycle_bytes_per_second: (rate > 0).then_some(rate),
-        })
-    }
-}
-
-/// Makes errors that name the line.
-struct Place<'a> {
+struct Reader<'a> {
     text: &'a str,
-    path: &'a Path,
+    surroundings: &'a Surroundings,
 }
 
-impl Place<'_> {
-    fn bad(&self, span: Range<usize>, what: String) -> ConfigError {
-        let line = self.text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
-        ConfigError::Bad { path: self.path.to_owned(), line, what }
+/// A key with its value, and where it stands.
+struct Item<'a, 'i> {
+    /// With the name of its table.
+    key: String,
+    name: &'a str,
+    line: usize,
+    value: &'a DeValue<'i>,
+}
+
+impl Reader<'_> {
+    fn top(&self, table: &DeTable<'_>) -> Result<Layer, ConfigError> {
+        let mut layer = Layer::default();
+        for item in self.items(table, "", TOP)? {
+            match item.name {
+                "data" => layer.data = Some(self.path(&item)?),
+                "listen" => layer.listen = Some(item.text(parse_listen)?),
+                "key_file" => layer.key_file = Some(self.path(&item)?),
+                "log" => layer.log = Some(item.text(|text| Ok(text.to_owned()))?),
+                "cold" => self.cold(&item, &mut layer)?,
+                "budgets" => layer.budgets = self.budgets(&item)?,
+                _ => layer.mount_targets = self.mount_targets(&item)?,
+            }
+        }
+        Ok(layer)
     }
 
-    /// An error of the parser; an unknown name gets the nearest known one.
-    fn of(&self, error: &toml::de::Error) -> ConfigError {
-        let span = error.span().unwrap_or(0..0);
-        let mut names = error.message().split('`').skip(1).step_by(2);
-        let what = match names.next() {
-            Some(unknown) if error.message().starts_with("unknown field") => {
-                let nearest =
-                    names.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b)));
-                let advice = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-                format!("there is no setting `{unknown}`{advice} (`tidefs config example` shows all)")
+    fn cold(&self, cold: &Item<'_, '_>, layer: &mut Layer) -> Result<(), ConfigError> {
+        for item in self.items(cold.table()?, "cold.", COLD)? {
+            let choice = match item.name {
+                "directory" => ColdChoice::Directory(self.path(&item)?),
+                "bucket" => ColdChoice::Bucket(item.text(str::parse::<BucketAddress>)?),
+                "endpoint" => {
+                    layer.endpoint = Some(item.text(parse_endpoint)?);
+                    continue;
+                }
+                _ => {
+                    layer.region = Some(item.text(|text| Ok(text.to_owned()))?);
+                    continue;
+                }
+            };
+            if layer.cold.replace(choice).is_some() {
+                return Err(item.bad("`bucket` and `directory` are both set; keep one of the two".to_owned()));
             }
-            _ => {
-                let line =
-                    self.text.get(..span.start).unwrap_or_default().rsplit('\n').next().unwrap_or_default();
-                let rest = self.text.get(span.start..).unwrap_or_default().lines().next().unwrap_or_default();
-                format!("{} in `{}`", error.message(), format!("{line}{rest}").trim())
+        }
+        Ok(())
+    }
+
+    fn budgets(&self, budgets: &Item<'_, '_>) -> Result<BudgetLayer, ConfigError> {
+        let mut layer = BudgetLayer::default();
+        for item in self.items(budgets.table()?, "budgets.", BUDGETS)? {
+            let bytes = Some(item.size()?);
+            match item.name {
+                "journal" => layer.journal = bytes,
+                "overlay" => layer.overlay = bytes,
+                "index_cache" => layer.index_cache = bytes,
+                "write_buffer" => layer.write_buffer = bytes,
+                "block_cache" => layer.block_cache = bytes,
+                "segment" => layer.segment = bytes,
+                _ => layer.object = bytes,
             }
+        }
+        Ok(layer)
+    }
+
+    fn mount_targets(&self, targets: &Item<'_, '_>) -> Result<Vec<MountTarget>, ConfigError> {
+        let Some(rows) = targets.value.as_array() else {
+            return Err(targets.bad("write it as a table: [[mount_target]]".to_owned()));
         };
-        self.bad(span, what)
+        rows.iter().map(|row| self.mount_target(row)).collect()
     }
 
-    fn address(&self, listen: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
-        listen.get_ref().parse().map_err(|_| {
-            let what = format!(
-                "listen = \"{}\" is not an address and port such as \"127.0.0.1:2049\"",
-                listen.get_ref()
-            );
-            self.bad(listen.span(), what)
+    fn mount_target(&self, row: &Spanned<DeValue<'_>>) -> Result<MountTarget, ConfigError> {
+        let line = self.line(row.span().start);
+        let item = Item { key: "mount_target".to_owned(), name: "mount_target", line, value: row.get_ref() };
+        let (mut file_system, mut listen) = (None, None);
+        for item in self.items(item.table()?, "mount_target.", MOUNT_TARGET)? {
+            match item.name {
+                "file_system" => file_system = Some(item.text(parse_file_system)?),
+                _ => listen = Some(item.text(parse_listen)?),
+            }
+        }
+        let missing = |key, example| ConfigError::MissingKey { line, key, example };
+        Ok(MountTarget {
+            file_system: file_system
+                .ok_or_else(|| missing("file_system", "file_system = \"fs-0123456789abcdef0\""))?,
+            listen: listen.ok_or_else(|| missing("listen", "listen = \"127.0.0.1:2050\""))?,
         })
     }
 
-    fn mount_target(&self, raw: &RawMountTarget) -> Result<MountTarget, ConfigError> {
-        let file_system = FileSystemId::parse(raw.file_system.get_ref()).ok_or_else(|| {
-            let what = format!(
-                "file_system = \"{}\" is not an id such as \"fs-0123456789abcdef0\"",
-                raw.file_system.get_ref()
-            );
-            self.bad(raw.file_system.span(), what)
-        })?;
-        let Some(listen) = &raw.listen else {
-            return Err(self.bad(raw.file_system.span(), "a mount_target needs a `listen`".to_owned()));
-        };
-        Ok(MountTarget { file_system, listen: self.address(listen)? })
-    }
-
-    fn number(
+    /// The keys of a table, all of them known, in the order of their lines.
+    fn items<'a, 'i>(
         &self,
-        name: &str,
-        given: Option<&Spanned<u64>>,
-        default: u64,
-        allowed: Range<u64>,
-    ) -> Result<u64, ConfigError> {
-        match given {
-            None => Ok(default),
-            Some(given) if allowed.contains(given.get_ref()) => Ok(*given.get_ref()),
-            Some(given) => {
-                let what = format!(
-                    "{name} = {} is out of range; it must be from {} to {}",
-                    given.get_ref(),
-                    allowed.start,
-                    allowed.end - 1
-                );
-                Err(self.bad(given.span(), what))
-            }
+        table: &'a DeTable<'i>,
+        prefix: &str,
+        known: &[&str],
+    ) -> Result<Vec<Item<'a, 'i>>, ConfigError> {
+        let mut items: Vec<_> = table
+            .iter()
+            .map(|(key, value)| Item {
+                key: format!("{prefix}{}", key.get_ref()),
+                name: key.get_ref(),
+                line: self.line(key.span().start),
+                value: value.get_ref(),
+            })
+            .collect();
+        items.sort_by_key(|item| item.line);
+        match items.iter().find(|item| !known.contains(&item.name)) {
+            None => Ok(items),
+            Some(unknown) => Err(ConfigError::UnknownKey {
+                line: unknown.line,
+                key: unknown.key.clone(),
+                nearest: nearest(unknown.name, prefix, known),
+                known: known.join(", "),
+            }),
         }
     }
 
-    fn size(
-        &self,
-        name: &str,
-        given: Option<&Spanned<String>>,
-        default: u64,
-        least: u64,
-    ) -> Result<u64, ConfigError> {
-        let Some(given) = given else { return Ok(default) };
-        let bad = |what: String| self.bad(given.span(), format!("{name} = \"{}\" {what}", given.get_ref()));
-        match size::parse(given.get_ref()) {
-            None => Err(bad("is not a size such as \"256MiB\"".to_owned())),
-            Some(bytes) if bytes < least => {
-                Err(bad(format!("is too small; it must be at least {least} bytes")))
-            }
-            Some(bytes) => Ok(bytes),
-        }
-    }
-
-    fn budgets(&self, raw: &RawBudgets) -> Result<Budgets, ConfigError> {
-        const MIB: u64 = 1 << 20;
-        let defaults = Budgets::default();
-        Ok(Budgets {
-            journal_bytes: self.size("journal", raw.journal.as_ref(), defaults.journal_bytes, 16 * MIB)?,
-            overlay_bytes: self.size("overlay", raw.overlay.as_ref(), defaults.overlay_bytes, 4 * MIB)?,
-            index_cache_bytes: self.size(
-                "index_cache",
-                raw.index_cache.as_ref(),
-                defaults.index_cache_bytes,
-                MIB,
-            )?,
-            write_buffer_bytes: self.size(
-                "write_buffer",
-                raw.write_buffer.as_ref(),
-                defaults.write_buffer_bytes,
-                4 * MIB,
-            )?,
-            block_cache_bytes: self.size(
-                "block_cache",
-                raw.block_cache.as_ref(),
-                defaults.block_cache_bytes,
-                4 * MIB,
-            )?,
-            segment_bytes: self.size("segment", raw.segment.as_ref(), defaults.segment_bytes, MIB)?,
-            object_bytes: self.size("object", raw.object.as_ref(), defaults.object_bytes, MIB)?,
+    fn path(&self, item: &Item<'_, '_>) -> Result<PathBuf, ConfigError> {
+        let surroundings = self.surroundings;
+        item.text(|text| match text {
+            "" => Err("it is empty; give a path, or leave the line out".to_owned()),
+            text => Ok(surroundings.expand(text)),
         })
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 }
 
-fn expand_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
-        (Ok(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => path.to_owned(),
+impl<'i> Item<'_, 'i> {
+    fn text<T>(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        match self.value.as_str() {
+            Some(text) => parse(text).map_err(|problem| self.bad(problem)),
+            None => Err(self.bad(format!("it must be text in quotes, not {}", self.value.type_str()))),
+        }
     }
+
+    /// A size: text with a unit, or a plain number of bytes.
+    fn size(&self) -> Result<u64, ConfigError> {
+        let text = match (self.value.as_str(), self.value.as_integer()) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(number)) if number.radix() == 10 => number.as_str().replace('_', ""),
+            _ => return Err(self.bad("it must be a size such as \"64MiB\", or a number of bytes".to_owned())),
+        };
+        let ByteSize(bytes) = text.parse().map_err(|problem| self.bad(problem))?;
+        if (BUDGET_MIN.0..=BUDGET_MAX.0).contains(&bytes) {
+            return Ok(bytes);
+        }
+        Err(self.bad(format!("`{text}` is out of range; it must be from {BUDGET_MIN} to {BUDGET_MAX}")))
+    }
+
+    fn table(&self) -> Result<&DeTable<'i>, ConfigError> {
+        self.value.as_table().ok_or_else(|| self.bad(format!("write it as a table: [{}]", self.key)))
+    }
+
+    fn bad(&self, problem: String) -> ConfigError {
+        ConfigError::BadValue { line: self.line, key: self.key.clone(), problem }
+    }
+}
+
+fn parse_file_system(text: &str) -> Result<FileSystemId, String> {
+    FileSystemId::parse(text).ok_or_else(|| {
+        format!("`{text}` is not the id of a file system; one looks like fs-0123456789abcdef0 (see `tidefs status`)")
+    })
+}
+
+/// The real name that a wrong one is most like, if it is like one at all: in its table first, then in the others.
+fn nearest(name: &str, prefix: &str, known: &[&str]) -> Option<String> {
+    let here = known.iter().map(|known| ((*known), format!("{prefix}{known}")));
+    let tables = [("", TOP), ("cold.", COLD), ("budgets.", BUDGETS)];
+    let elsewhere =
+        tables.iter().flat_map(|(table, keys)| keys.iter().map(move |key| (*key, format!("{table}{key}"))));
+    let similarity = |candidate: &str| strsim::jaro_winkler(name, candidate);
+    here.map(|(key, full)| (similarity(key) + 0.01, full))
+        .chain(elsewhere.map(|(key, full)| (similarity(key), full)))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, full)| full)
 }

@@ -1,0 +1,119 @@
+//! The routes.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use engine::FileSystemId;
+use lifecycle::{Explanation, LifecycleStatus, Policy, PolicyChange};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+use super::api::{FileSystemStatus, MountTargetStatus, RunRequest, ServerStatus};
+use super::error::Failure;
+use super::run;
+use crate::serve::{Served, Server};
+
+type Answer<T> = Result<Json<T>, Failure>;
+type Shared = State<Arc<Server>>;
+
+/// The control interface of a server.
+pub(super) fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/v1/status", get(server_status))
+        .route("/v1/file-systems/{id}/status", get(status))
+        .route("/v1/file-systems/{id}/lifecycle", get(lifecycle_status).put(set_policy))
+        .route("/v1/file-systems/{id}/lifecycle/run", post(run_pass))
+        .route("/v1/file-systems/{id}/lifecycle/explain", get(explain))
+        .fallback(async || Failure::not_found("there is no such path in the control interface".to_owned()))
+        .with_state(server)
+}
+
+fn find(server: &Server, id: &str) -> Result<Arc<Served>, Failure> {
+    let served = FileSystemId::parse(id).and_then(|id| server.file_system(id));
+    served.cloned().ok_or_else(|| {
+        let known: Vec<_> = server.ids().map(|id| id.to_string()).collect();
+        Failure::not_found(format!("this server has no file system `{id}`; it has {}", known.join(", ")))
+    })
+}
+
+async fn server_status(State(server): Shared) -> Json<ServerStatus> {
+    Json(ServerStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        process: std::process::id(),
+        data: server.data().display().to_string(),
+        file_systems: server.ids().map(|id| id.to_string()).collect(),
+    })
+}
+
+async fn status(State(server): Shared, Path(id): Path<String>) -> Answer<FileSystemStatus> {
+    let served = find(&server, &id)?;
+    let mount_targets = served
+        .nfs_status()
+        .into_iter()
+        .map(|(listen, nfs)| MountTargetStatus { listen: listen.to_string(), nfs: nfs.into() })
+        .collect();
+    Ok(Json(FileSystemStatus {
+        engine: served.file_system.status()?,
+        mount_targets,
+        lifecycle: served.lifecycle.status(),
+    }))
+}
+
+async fn lifecycle_status(State(server): Shared, Path(id): Path<String>) -> Answer<LifecycleStatus> {
+    Ok(Json(find(&server, &id)?.lifecycle.status()))
+}
+
+async fn set_policy(State(server): Shared, Path(id): Path<String>, body: Bytes) -> Answer<Policy> {
+    let served = find(&server, &id)?;
+    let change: PolicyChange = read(&body)?;
+    Ok(Json(served.lifecycle.set_policy(change).await?))
+}
+
+async fn run_pass(State(server): Shared, Path(id): Path<String>, body: Bytes) -> Result<Response, Failure> {
+    let served = find(&server, &id)?;
+    let request: RunRequest = if body.is_empty() { RunRequest::default() } else { read(&body)? };
+    Ok(run::stream(served, request))
+}
+
+async fn explain(
+    State(server): Shared,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer<Explanation> {
+    let served = find(&server, &id)?;
+    let path = path_of(query.as_deref().unwrap_or_default())?;
+    Ok(Json(served.lifecycle.explain(&path)?))
+}
+
+/// The path in a query. File names are bytes, not text, so that the query cannot be read as text.
+fn path_of(query: &str) -> Result<Vec<u8>, Failure> {
+    let encoded = query.split('&').find_map(|pair| pair.strip_prefix("path="));
+    let path = encoded.map(|path| percent_decode_str(path).collect::<Vec<u8>>());
+    path.filter(|path| path.starts_with(b"/")).ok_or_else(|| {
+        Failure::invalid(
+            "give ?path= with an absolute path within the file system, such as /photos/a.jpg".to_owned(),
+        )
+    })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::invalid(format!("the body cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_bytes_and_absolute() {
+        assert_eq!(path_of("x=1&path=/a%20b%FF%26").unwrap(), b"/a b\xff&");
+        for wrong in ["", "path=", "path=a", "p=/a"] {
+            assert_eq!(path_of(wrong).unwrap_err().body.error, "invalid");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The built program: exit statuses, messages, and what a failed start leaves behind.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A home of its own for each test, so that neither settings nor keys of the machine matter.
+struct Home {
+    directory: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Home { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidefs"));
+        command.args(line.split_whitespace()).env_clear().env("HOME", self.directory.path());
+        command.current_dir(self.directory.path());
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// Status and standard error of a command that fails.
+    fn failure(&self, line: &str) -> (i32, String) {
+        let output = self.run(line);
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn key(&self) -> PathBuf {
+        self.path(".config/tidefs/tidefs.key")
+    }
+}
+
+/// A server that ends with the test.
+struct Served(Child);
+
+impl Served {
+    fn start(home: &Home) -> Served {
+        let mut child = home
+            .command("serve --data data --listen 127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "tidefs: ready"), "the server ended before it was ready");
+        Served(child)
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        let id = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn usage_is_2_and_failure_is_1() {
+    let home = Home::new();
+    for line in [
+        "",
+        "nonsense",
+        "serve --listen 2049",
+        "lifecycle set",
+        "lifecycle set --to-ia soon",
+        "lifecycle explain a",
+    ] {
+        let (status, message) = home.failure(line);
+        assert_eq!(status, 2, "{line}: {message}");
+    }
+    let (status, message) = home.failure("status");
+    assert_eq!(status, 1);
+    assert!(message.contains("no server answers") && message.contains("tidefs serve --data"), "{message}");
+    assert!(home.run("version").status.success());
+    assert!(home.run("--help").status.success());
+}
+
+#[test]
+fn the_printed_example_is_checked_as_right_and_a_wrong_one_is_2() {
+    let home = Home::new();
+    let example = home.run("config example");
+    std::fs::write(home.path("tidefs.toml"), example.stdout).unwrap();
+    assert!(home.run("config check tidefs.toml").status.success());
+    std::fs::write(home.path("tidefs.toml"), "\nlisten = \"x\"\n").unwrap();
+    let (status, message) = home.failure("config check tidefs.toml");
+    assert_eq!(status, 2);
+    assert!(message.starts_with("tidefs: tidefs.toml: line 2: listen: `x`"), "{message}");
+    let (status, _) = home.failure("serve --config tidefs.toml");
+    assert_eq!(status, 2);
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing() {
+    let home = Home::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (status, message) =
+        home.failure(&format!("serve --data data --listen {}", taken.local_addr().unwrap()));
+    assert_eq!(status, 1);
+    assert!(message.contains("the port is taken"), "{message}");
+    assert!(!home.path("data").exists() && !home.key().exists());
+
+    let inside = home.failure("serve --data data --key-file data/k --listen 127.0.0.1:0");
+    assert_eq!(inside.0, 2);
+    assert!(!home.path("data").exists());
+
+    let away = format!(
+        "serve --data data --listen 127.0.0.1:0 --bucket s3://pile --endpoint http://{}",
+        closed_address()
+    );
+    let output =
+        home.command(&away).env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!home.path("data").exists() && !home.key().exists());
+}
+
+/// An address where nobody listens: it was bound a moment ago.
+fn closed_address() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn a_server_is_asked_tuned_and_stopped() {
+    let home = Home::new();
+    let server = Served::start(&home);
+    let mode = |path: PathBuf| std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap()) & 0o777;
+    assert_eq!((mode(home.key()), mode(home.path("data/control.sock"))), (0o600, 0o600));
+
+    let status: serde_json::Value =
+        serde_json::from_slice(&home.run("status --data data --json").stdout).unwrap();
+    for pointer in [
+        "/tiers/0/name",
+        "/tiers/0/bytes",
+        "/tiers/1/files",
+        "/journal/bytes",
+        "/requests/put",
+        "/requests/get",
+        "/requests/list",
+        "/requests/delete",
+        "/health/state",
+        "/mount_targets/0/nfs/in_grace",
+        "/lifecycle/next_pass",
+    ] {
+        assert!(status.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer}: {status}");
+    }
+    let set = home.run("lifecycle set --data data --to-ia 12h");
+    assert_eq!(String::from_utf8(set.stdout).unwrap(), "policy: to-ia 12h, to-primary never\n");
+    assert!(home.run("lifecycle run --data data").status.success());
+    assert!(home.run("lifecycle explain --data data /").status.success());
+    assert_eq!(home.failure("lifecycle explain --data data /nope").0, 1);
+    let (code, message) = home.failure("serve --data data --listen 127.0.0.1:0");
+    assert_eq!(code, 1);
+    assert!(message.contains("in use"), "{message}");
+
+    assert_eq!(server.terminate(), Some(0));
+    assert!(!home.path("data/control.sock").exists());
+    let server = Served::start(&home);
+    let shown = String::from_utf8(home.run("lifecycle show --data data").stdout).unwrap();
+    assert!(shown.contains("to-ia 12h"), "{shown}");
+    drop(server);
+    // Killed: the socket is stale, and the next start replaces it.
+    assert!(home.path("data/control.sock").exists());
+    assert_eq!(Served::start(&home).terminate(), Some(0));
+}
+
+#[test]
+fn a_key_that_is_lost_is_never_replaced() {
+    let home = Home::new();
+    assert_eq!(Served::start(&home).terminate(), Some(0));
+    std::fs::rename(home.key(), home.path("saved")).unwrap();
+    let (status, message) = home.failure("serve --data data --listen 127.0.0.1:0");
+    assert_eq!(status, 1);
+    assert!(message.contains("is missing") && !home.key().exists(), "{message}");
+    std::fs::rename(home.path("saved"), home.key()).unwrap();
+    assert_eq!(Served::start(&home).terminate(), Some(0));
+}
