@@ -1,6 +1,7 @@
 //! The engine by itself: durable metadata changes and small writes, streams, reads, aging.
 //!
 //! `cargo bench -p tidefs-engine`. The whole server is measured by `tidefs-bench`.
+#![expect(clippy::unwrap_used, reason = "a failure ends it")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

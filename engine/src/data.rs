@@ -9,6 +9,6 @@ pub(crate) mod format;
 pub(crate) mod runs;
 pub(crate) mod standard;
 
-pub(crate) use block::{BlockAddress, BlockIdentity, Codec, PlainBlock};
+pub(crate) use block::{BlockAddress, BlockIdentity, PlainBlock};
 pub(crate) use cache::BlockCache;
 pub(crate) use standard::{StandardTier, blocking};

@@ -1,6 +1,6 @@
 //! The facade: an open file system and the operations on it.
 
-mod open;
+pub(crate) mod open;
 mod options;
 mod pin;
 mod results;

@@ -30,5 +30,5 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use store::{Store, StoreBudgets, StoreStatistics};
+pub(crate) use store::{Store, StoreBudgets};
 pub(crate) use transaction::Transaction;

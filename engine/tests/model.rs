@@ -1,9 +1,11 @@
 //! The engine beside a model of a file system that is small enough to be obviously right, under generated operations, with
 //! transitions, orderly stops and crashes of the process among them.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failure ends it")]
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use engine::{Budgets, Cookie, Error, FileSystem, InodeId, OpenError, Stability, Tier};
 use proptest::prelude::*;
@@ -151,11 +153,12 @@ async fn apply(fs: FileSystem, home: &Home, model: &mut Model, step: &Step) -> F
             let (from, to) = (name_of(*from), name_of(*to));
             if let Some(inode) = model.names.get(&from).copied() {
                 let result = fs.link(&root(), inode, at(ROOT, &to)).await;
-                if model.names.contains_key(&to) {
-                    assert!(matches!(result, Err(Error::Exists)));
-                } else {
-                    result.unwrap().durable().await.unwrap();
-                    model.names.insert(to, inode);
+                match model.names.entry(to) {
+                    Entry::Occupied(_) => assert!(matches!(result, Err(Error::Exists))),
+                    Entry::Vacant(free) => {
+                        result.unwrap().durable().await.unwrap();
+                        free.insert(inode);
+                    }
                 }
             }
         }

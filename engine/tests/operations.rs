@@ -1,8 +1,11 @@
 //! The operations of a file system, over restarts and tiers.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure ends it")]
 
 mod support;
 
-use engine::{Cookie, Credential, Error, InodeId, SetAttributes, Stability, Tier};
+use std::path::Path;
+
+use engine::{Cookie, Credential, Error, FileSystem, InodeId, SetAttributes, Stability, Tier};
 use support::*;
 
 const ROOT: InodeId = InodeId::ROOT;
@@ -13,7 +16,7 @@ fn assert_send<T: Send>(value: T) -> T {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_survive_an_orderly_stop_and_a_drop() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     let directory = mkdir(&fs, ROOT, b"directory").await;
     let small = create(&fs, directory, b"small").await;
@@ -57,7 +60,7 @@ async fn reopen(home: &Home) -> engine::FileSystem {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cold_files_read_as_before_and_local_segments_are_released() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     let mut files = Vec::new();
     for number in 0..200u64 {
@@ -127,7 +130,7 @@ async fn wait_until(holds: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncation_leaves_no_old_bytes_behind() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     let file = create(&fs, ROOT, b"file").await;
     for stability in [Stability::FileSync, Stability::Unstable] {
@@ -146,7 +149,7 @@ async fn truncation_leaves_no_old_bytes_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pinned_file_outlives_its_last_name() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     fs.release_orphans().await.unwrap();
     let file = create(&fs, ROOT, b"file").await;
@@ -161,7 +164,7 @@ async fn a_pinned_file_outlives_its_last_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rename_follows_posix() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     let a = mkdir(&fs, ROOT, b"a").await;
     let b = mkdir(&fs, a, b"b").await;
@@ -185,7 +188,7 @@ async fn rename_follows_posix() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listings_are_complete_and_resume_after_removed_entries() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     let directory = mkdir(&fs, ROOT, b"d").await;
     for number in 0..300 {
@@ -214,7 +217,7 @@ async fn listings_are_complete_and_resume_after_removed_entries() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permissions_are_checked() {
-    let home = Home::new();
+    let home = Home::with(small_budgets());
     let fs = home.open().await;
     let user = Credential { uid: 1000, gid: 1000, groups: vec![] };
     let set = SetAttributes::default();
@@ -227,4 +230,19 @@ async fn permissions_are_checked() {
     assert!(matches!(fs.remove(&user, at(tmp, b"roots")).await, Err(Error::NotPermitted)));
     fs.make_directory(&user, at(tmp, b"mine"), &set).await.unwrap().durable().await.unwrap();
     fs.remove(&user, at(tmp, b"mine")).await.unwrap().durable().await.unwrap();
+}
+
+async fn mkdir(fs: &FileSystem, directory: InodeId, name: &[u8]) -> InodeId {
+    let pending = fs.make_directory(&root(), at(directory, name), &SetAttributes::default()).await.unwrap();
+    pending.durable().await.unwrap().into_inner().attributes.inode
+}
+
+/// Bytes of all files below a directory.
+fn disk_usage(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    let size = |entry: std::fs::DirEntry| {
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() { disk_usage(&entry.path()) } else { metadata.len() }
+    };
+    entries.map(|entry| size(entry.unwrap())).sum()
 }

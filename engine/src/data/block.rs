@@ -114,6 +114,7 @@ impl PlainBlock {
 
 impl BlockAddress {
     /// Bytes of an encoded address.
+    #[cfg(test)]
     pub(crate) const ENCODED_BYTES: usize = 32;
 
     /// The offset just after the sealed bytes.
@@ -121,7 +122,7 @@ impl BlockAddress {
         self.offset.saturating_add(u64::from(self.sealed_bytes))
     }
 
-    /// Appends the [`BlockAddress::ENCODED_BYTES`] bytes of the address.
+    /// Appends the 32 bytes of the address.
     pub(crate) fn encode(&self, buffer: &mut Vec<u8>) {
         debug_assert!(
             self.offset <= OFFSET_MAX && self.codec.check(self.plain_bytes, self.sealed_bytes).is_ok()

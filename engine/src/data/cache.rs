@@ -76,6 +76,7 @@ impl BlockCache {
     }
 
     /// Memory taken now.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
     }

@@ -97,15 +97,6 @@ impl SimulatedDisk {
         SimulatedDisk(Arc::new(Mutex::new(state)))
     }
 
-    /// Flips bits of a durable file.
-    pub(crate) fn damage(&self, path: &Path, offset: usize) {
-        let mut state = self.0.lock();
-        let number = state.names[path];
-        let inode = &mut state.inodes[number];
-        inode.bytes[offset] ^= 0xff;
-        inode.durable[offset] ^= 0xff;
-    }
-
     /// All bytes that are on the disk, to search for what must not be there.
     pub(crate) fn contains(&self, needle: &[u8]) -> bool {
         let state = self.0.lock();

@@ -67,7 +67,17 @@ pub(super) fn list(data: &Path) -> Result<Vec<FileSystemId>> {
     Ok(ids)
 }
 
-pub(super) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<Arc<Volume>> {
+pub(crate) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<Arc<Volume>> {
+    open_with(data, id, options, NameHasher::new).await
+}
+
+/// Opens with a hasher of names that tests choose.
+pub(crate) async fn open_with(
+    data: &Path,
+    id: FileSystemId,
+    options: OpenOptions,
+    hasher: impl FnOnce(&DataKey) -> NameHasher,
+) -> Result<Arc<Volume>> {
     let home = data.join(id.to_string());
     let parts = {
         let (home, options) = (home.clone(), options.clone());
@@ -75,7 +85,8 @@ pub(super) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) ->
     };
     let cold = ColdTier::open(&options.cold, id, options.environment.clone(), &parts.data_key)?;
     cold.probe().await?;
-    let volume = Arc::new(assemble(home, id, options, parts, cold));
+    let names = hasher(&parts.data_key);
+    let volume = Arc::new(Volume { names, ..assemble(home, id, options, parts, cold) });
     volume.start().await?;
     upkeep::start(&volume);
     Ok(volume)
@@ -191,7 +202,7 @@ impl Volume {
     }
 
     /// Flushes everything and closes the store.
-    pub(super) async fn shutdown(&self) -> Result<()> {
+    pub(crate) async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         self.upkeep.notify_one();
         let task = self.upkeep_task.lock().take();

@@ -51,10 +51,6 @@ impl Progress {
         self.state.borrow().checkpointed
     }
 
-    pub(crate) fn starved(&self) -> bool {
-        !self.state.borrow().starved.is_empty()
-    }
-
     /// The error of everything that comes after a halt.
     pub(crate) fn halted(&self) -> Option<Error> {
         let state = self.state.borrow();

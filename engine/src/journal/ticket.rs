@@ -75,6 +75,7 @@ impl Ticket {
     }
 
     /// The record that it waits for; 0 if there is none.
+    #[cfg(test)]
     pub(crate) fn lsn(&self) -> Lsn {
         self.0.records().iter().map(|record| record.lsn).max().unwrap_or(Lsn(0))
     }

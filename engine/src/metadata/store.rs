@@ -173,6 +173,7 @@ impl Store {
     }
 
     /// The record up to which everything is on stable storage.
+    #[cfg(test)]
     pub(crate) fn durable(&self) -> Lsn {
         self.parts.progress.durable()
     }

@@ -138,6 +138,12 @@ fn apply_delta(record: &mut Inode, delta: EntryDelta) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::Credential;
+    use crate::environment::Environment;
+    use crate::file_system::open::open_with;
+    use crate::{
+        Budgets, ColdStoreConfig, Cookie, CreateMode, Entry, FileSystem, KeyFile, OpenOptions, SetAttributes,
+    };
 
     #[test]
     fn names_are_checked() {
@@ -148,5 +154,46 @@ mod tests {
             assert!(check_name(good).is_ok(), "{good:?}");
         }
         assert!(matches!(check_name(&[b'x'; 256]), Err(Error::NameTooLong { max: 255 })));
+    }
+
+    /// Nearly all names share one hash: lookups, removals in any order and listings must still find each of them once.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn names_that_collide_are_told_apart() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = Environment::system();
+        let key_file = home.path().join("key");
+        KeyFile::create(&key_file, environment.entropy.as_ref()).unwrap();
+        let cold = ColdStoreConfig::Directory(home.path().join("cold"));
+        let options = OpenOptions { key_file, cold, environment, budgets: Budgets::default() };
+        let data = home.path().join("data");
+        let id = FileSystem::make(&data, &options).unwrap();
+        let volume = open_with(&data, id, options, |_| NameHasher::colliding()).await.unwrap();
+        volume.release_orphans().await.unwrap();
+
+        let (root, set) = (Credential::root(), SetAttributes::default());
+        let names: Vec<Vec<u8>> = (0..40u8).map(|number| vec![b'n', number + 1]).collect();
+        for name in &names {
+            let entry = Entry { directory: InodeId::ROOT, name };
+            drop(volume.create_file(&root, entry, CreateMode::Guarded, &set).await.unwrap());
+            assert!(volume.create_file(&root, entry, CreateMode::Guarded, &set).await.is_err());
+        }
+        // The first of a hash goes before the others, and comes back.
+        for (gone, name) in names.iter().enumerate() {
+            let entry = Entry { directory: InodeId::ROOT, name };
+            drop(volume.remove(&root, entry).await.unwrap());
+            assert!(matches!(volume.lookup(&root, entry), Err(Error::NotFound)));
+            for other in names.iter().skip(gone + 1) {
+                volume.lookup(&root, Entry { directory: InodeId::ROOT, name: other }).unwrap();
+            }
+            if gone % 3 == 0 {
+                drop(volume.create_file(&root, entry, CreateMode::Guarded, &set).await.unwrap());
+                drop(volume.remove(&root, entry).await.unwrap());
+            }
+            let page = volume.read_directory(&root, InodeId::ROOT, Cookie(0), 100).unwrap();
+            assert_eq!(page.entries.len(), names.len() - gone - 1);
+        }
+        let (from, end) = key::dentries(InodeId::ROOT, 0, u64::MAX);
+        assert!(volume.store.scan_all(&(from, end)).unwrap().is_empty(), "no tombstone is left behind");
+        volume.shutdown().await.unwrap();
     }
 }

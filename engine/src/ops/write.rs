@@ -135,12 +135,13 @@ impl Stamp<'_> {
 /// A file with data in Standard stands in the age index, once.
 pub(super) fn enter_age_index(change: &mut Change<'_>, inode: InodeId, record: &mut Inode) {
     let last_access = record.last_access;
-    if let Content::File { standard_bytes, piece_bytes, age_second, .. } = &mut record.content {
-        if age_second.is_none() && *standard_bytes + *piece_bytes > 0 {
-            let second = key::age_second(last_access);
-            *age_second = Some(second);
-            change.put(age_key(second, inode), Vec::new());
-        }
+    if let Content::File { standard_bytes, piece_bytes, age_second, .. } = &mut record.content
+        && age_second.is_none()
+        && *standard_bytes + *piece_bytes > 0
+    {
+        let second = key::age_second(last_access);
+        *age_second = Some(second);
+        change.put(age_key(second, inode), Vec::new());
     }
 }
 

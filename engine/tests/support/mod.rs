@@ -1,7 +1,6 @@
 //! A file system in a temporary directory.
-#![expect(dead_code, reason = "each test file uses its own part")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use engine::{
@@ -18,10 +17,6 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    pub(crate) fn new() -> Home {
-        Home::with(small_budgets())
-    }
-
     pub(crate) fn with(budgets: Budgets) -> Home {
         let directory = tempfile::tempdir().unwrap();
         let environment = Environment::system();
@@ -48,7 +43,7 @@ impl Home {
         }
     }
 
-    pub async fn open(&self) -> FileSystem {
+    pub(crate) async fn open(&self) -> FileSystem {
         FileSystem::open(&self.data(), self.id, self.options()).await.unwrap()
     }
 }
@@ -77,11 +72,6 @@ pub(crate) fn at(directory: InodeId, name: &[u8]) -> Entry<'_> {
 pub(crate) async fn create(fs: &FileSystem, directory: InodeId, name: &[u8]) -> InodeId {
     let set = SetAttributes::default();
     let pending = fs.create(&root(), at(directory, name), CreateMode::Guarded, &set).await.unwrap();
-    pending.durable().await.unwrap().into_inner().attributes.inode
-}
-
-pub(crate) async fn mkdir(fs: &FileSystem, directory: InodeId, name: &[u8]) -> InodeId {
-    let pending = fs.make_directory(&root(), at(directory, name), &SetAttributes::default()).await.unwrap();
     pending.durable().await.unwrap().into_inner().attributes.inode
 }
 
@@ -126,14 +116,4 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
         state
     };
     std::iter::repeat_with(|| step().to_le_bytes()).flatten().take(length).collect()
-}
-
-/// Bytes of all files below a directory.
-pub(crate) fn disk_usage(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
-    let size = |entry: std::fs::DirEntry| {
-        let metadata = entry.metadata().unwrap();
-        if metadata.is_dir() { disk_usage(&entry.path()) } else { metadata.len() }
-    };
-    entries.map(|entry| size(entry.unwrap())).sum()
 }
