@@ -12,7 +12,6 @@ use bytes::Bytes;
 
 use crate::attributes::{Attributes, DeviceNumber, FileKind, SetAttributes, Timestamp};
 use crate::credential::{Access, Credential};
-use crate::environment::Environment;
 use crate::error::Result;
 use crate::identity::{Epoch, FileSystemId, Generation, InodeId};
 use crate::journal::{Pending, Ticket};
@@ -229,11 +228,6 @@ impl FileSystem {
     /// How things stand.
     pub fn status(&self) -> Result<Status> {
         self.volume.status()
-    }
-
-    /// Whether a store can hold the cold tiers; makes nothing that stays. Takes some ten seconds at most.
-    pub async fn probe(cold: &ColdStoreConfig, environment: &Environment) -> Result<()> {
-        open::probe(cold, environment).await
     }
 
     /// Makes a file system below the data directory. The first server start does it.

@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use super::options::{Budgets, ColdStoreConfig, OpenOptions};
+use super::options::{Budgets, OpenOptions};
 use crate::buffer::WriteBuffer;
 use crate::data::{BlockCache, StandardTier};
 use crate::disk::{Disk, RealDisk};
-use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
 use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
@@ -47,14 +46,6 @@ pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
     disk.rename(&unfinished, &finished).map_err(Error::io("cannot rename", &unfinished))?;
     disk.sync_directory(data).map_err(Error::io("cannot sync", data))?;
     Ok(id)
-}
-
-/// Probes a store on behalf of a file system that is not there yet.
-pub(super) async fn probe(cold: &ColdStoreConfig, environment: &Environment) -> Result<()> {
-    let mut random = [0; 16];
-    environment.entropy.fill(&mut random);
-    let key = DataKey::generate(environment.entropy.as_ref());
-    ColdTier::open(cold, FileSystemId::from_random(random), environment.clone(), &key)?.probe().await
 }
 
 pub(super) fn list(data: &Path) -> Result<Vec<FileSystemId>> {
