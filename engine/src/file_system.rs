@@ -19,7 +19,7 @@ use crate::ops::NewContent;
 use crate::tiering::{DueCursor, DuePage, FileFacts, Status, Tier, Transitioned};
 use crate::volume::Volume;
 
-pub use options::{Budgets, ColdStoreConfig, OpenOptions};
+pub use options::{ColdStoreConfig, OpenOptions};
 pub use pin::Pin;
 pub use results::*;
 

@@ -3,6 +3,7 @@
 //! It knows no NFS, no policy, no HTTP and no command line.
 
 pub mod attributes;
+mod budgets;
 mod buffer;
 mod codec;
 pub mod credential;
@@ -25,6 +26,7 @@ mod upkeep;
 mod volume;
 
 pub use attributes::*;
+pub use budgets::Budgets;
 pub use credential::{Access, Credential};
 pub use environment::{Clock, Entropy, Environment};
 pub use error::{Error, ErrorKind, OpenError, Result};

@@ -4,7 +4,6 @@ mod collector;
 mod fold;
 mod reclaim;
 mod segments;
-mod uploads;
 mod write_back;
 
 use std::sync::atomic::Ordering;
@@ -15,19 +14,10 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::error::{Error, Result};
-use crate::file_system::Budgets;
 use crate::volume::Volume;
-
-pub(crate) use uploads::{Upload, Uploads};
 
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);
-
-/// Bytes of pieces at which they are folded into blocks: well before the overlay is checkpointed, which would write them
-/// out as metadata.
-pub(crate) fn fold_threshold(budgets: &Budgets) -> u64 {
-    budgets.overlay_bytes / 8
-}
 
 /// Starts the upkeep of a volume. It ends when the volume is closed or dropped.
 pub(crate) fn start(volume: &Arc<Volume>) {

@@ -6,6 +6,7 @@ mod look;
 mod names;
 mod pins;
 mod space_guard;
+mod uploads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +15,17 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::attributes::Attributes;
+use crate::budgets::Budgets;
 use crate::buffer::WriteBuffer;
 use crate::data::{BlockCache, StandardTier};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::file_system::Budgets;
 use crate::identity::{Epoch, FileSystemId, InodeId};
 use crate::keys::{DataKey, DirectoryLock};
 use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
 use crate::records::Inode;
 use crate::tiers::ColdTier;
-use crate::upkeep::Uploads;
 
 pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
 pub(crate) use locks::{HeldLocks, InodeLocks};
@@ -33,6 +33,7 @@ pub(crate) use look::{Look, PieceRow, extent_row, piece_row};
 pub(crate) use names::{COLLISIONS_MAX, NameHasher};
 pub(crate) use pins::Pins;
 pub(crate) use space_guard::SpaceGuard;
+pub(crate) use uploads::{Upload, Uploads};
 
 /// An open file system.
 pub(crate) struct Volume {

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use super::options::{Budgets, OpenOptions};
+use super::options::OpenOptions;
+use crate::budgets::Budgets;
 use crate::buffer::WriteBuffer;
 use crate::data::{BlockCache, StandardTier};
 use crate::disk::{Disk, RealDisk};
@@ -24,8 +25,8 @@ use crate::ops::access_log::AccessLog;
 use crate::records::SegmentRecord;
 use crate::tiering::Tier;
 use crate::tiers::ColdTier;
-use crate::upkeep::{self, Uploads};
-use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Volume};
+use crate::upkeep;
+use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
 
 /// What a directory is called while its file system is being made.
 const UNFINISHED: &str = ".unfinished";
@@ -110,8 +111,6 @@ fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Pa
 fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts, cold: ColdTier) -> Volume {
     let Parts { lock, disk, data_key, store, standard } = parts;
     let budgets = options.budgets;
-    // Folding what is in memory writes each byte once to a segment or a checkpoint and once to the index.
-    let reserve = budgets.overlay_bytes.saturating_mul(2);
     let clock = Arc::clone(&options.environment.clock);
     Volume {
         id,
@@ -128,7 +127,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         locks: InodeLocks::new(),
         pins: Pins::default(),
         access_log: AccessLog::default(),
-        space: SpaceGuard::new(disk, home, clock, reserve),
+        space: SpaceGuard::new(disk, home, clock, budgets.disk_reserve_bytes()),
         uploads: Uploads::default(),
         data_writes: tokio::sync::RwLock::new(()),
         keep_orphans: AtomicBool::new(true),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::budgets::Budgets;
 use crate::environment::Environment;
 
 /// How a file system is opened.
@@ -33,38 +34,4 @@ pub enum ColdStoreConfig {
         /// Region; `us-east-1` if not given.
         region: Option<String>,
     },
-}
-
-/// Memory and disk budgets, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budgets {
-    /// Journal files on the disk.
-    pub journal_bytes: u64,
-    /// Recent metadata changes in memory.
-    pub overlay_bytes: u64,
-    /// sled's cache.
-    pub index_cache_bytes: u64,
-    /// UNSTABLE data in memory.
-    pub write_buffer_bytes: u64,
-    /// Opened blocks in memory.
-    pub block_cache_bytes: u64,
-    /// Size at which a Standard segment is closed.
-    pub segment_bytes: u64,
-    /// Size at which a cold object is closed.
-    pub object_bytes: u64,
-}
-
-impl Default for Budgets {
-    fn default() -> Self {
-        const MIB: u64 = 1 << 20;
-        Budgets {
-            journal_bytes: 256 * MIB,
-            overlay_bytes: 64 * MIB,
-            index_cache_bytes: 128 * MIB,
-            write_buffer_bytes: 256 * MIB,
-            block_cache_bytes: 256 * MIB,
-            segment_bytes: 128 * MIB,
-            object_bytes: 32 * MIB,
-        }
-    }
 }

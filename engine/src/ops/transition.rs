@@ -14,8 +14,7 @@ use crate::identity::{BlockIndex, InodeId, SegmentId};
 use crate::journal::Ticket;
 use crate::records::{SegmentRecord, SegmentState, key};
 use crate::tiering::{Tier, Transitioned};
-use crate::upkeep::Upload;
-use crate::volume::{HeldLocks, Look, Volume, is_cold};
+use crate::volume::{HeldLocks, Look, Upload, Volume, is_cold};
 
 /// Blocks of several files that go into one object.
 #[derive(Default)]

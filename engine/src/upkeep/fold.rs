@@ -22,7 +22,7 @@ impl Volume {
     /// Folds pieces if there are many, or `all` of them.
     pub(crate) async fn fold_pieces(&self, all: bool) -> Result<()> {
         let pieces = self.totals()?.piece_bytes;
-        if pieces == 0 || (!all && pieces < super::fold_threshold(&self.budgets)) {
+        if pieces == 0 || (!all && pieces < self.budgets.fold_threshold_bytes()) {
             return Ok(());
         }
         let (mut from, end) = key::family(b'p', b"");

@@ -206,7 +206,7 @@ impl<'a> Change<'a> {
         if self.totals != self.before {
             self.transaction.put(key::totals(), self.totals.encode());
         }
-        let fold = self.totals.piece_bytes >= crate::upkeep::fold_threshold(&self.volume.budgets);
+        let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
         let ticket = self.transaction.commit();
         if fold || released {
             self.volume.upkeep.notify_one();
