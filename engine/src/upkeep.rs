@@ -45,17 +45,19 @@ async fn run(volume: Weak<Volume>, work: Arc<Notify>) {
     }
 }
 
+/// Does what is due. A duty that fails does not keep the others from their work: what one of them frees may be what another
+/// one lacks. The first failure is returned.
 async fn round(volume: &Volume, pace: &mut Pace) -> Result<()> {
     let now = volume.environment.clock.monotonic();
     pace.begin(now);
-    volume.fold_pieces(pace.fold_all).await?;
-    volume.reclaim_contents().await?;
+    let mut results = vec![volume.fold_pieces(pace.fold_all).await, volume.reclaim_contents().await];
     if pace.minute {
-        volume.write_back().await?;
-        volume.fold_accesses().await?;
+        results.push(volume.write_back().await);
+        results.push(volume.fold_accesses().await);
     }
-    volume.collect_garbage().await?;
-    volume.release_segments(now).await
+    results.push(volume.collect_garbage().await);
+    results.push(volume.release_segments(now).await);
+    results.into_iter().collect()
 }
 
 /// When the slower duties are due, and how failures are reported.

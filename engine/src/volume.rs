@@ -79,20 +79,21 @@ impl Volume {
 
     /// An inode as its users see it now, or [`Error::Stale`].
     pub(crate) fn attributes(&self, inode: InodeId) -> Result<Attributes> {
-        if let Some(view) = self.buffer.view(inode) {
-            // Its size stands partly in the buffer and partly in the record: look at both while nothing changes.
-            let change = self.begin()?;
-            let record = change.inode(inode)?;
-            return Ok(record.attributes(inode, self.buffer.view(inode).map_or(0, |_| view.bytes)));
-        }
         let record = look::inode(self.store.as_ref(), self.epoch, inode)?;
-        if self.buffer.holds(inode) {
-            let change = self.begin()?;
-            return Ok(change
-                .inode(inode)?
-                .attributes(inode, self.buffer.view(inode).map_or(0, |view| view.bytes)));
+        if !self.buffer.holds(inode) {
+            return Ok(record.attributes(inode, 0));
         }
-        Ok(record.attributes(inode, 0))
+        // What its users see stands partly in the buffer and partly in the record: both are looked at while nothing changes.
+        let change = match self.begin() {
+            // Nothing changes any more.
+            Err(Error::Halted { .. }) => None,
+            change => Some(change?),
+        };
+        let record = change.as_ref().map_or(Ok(record), |change| change.stored_inode(inode))?;
+        Ok(match self.buffer.view(inode) {
+            Some(view) => change::overlaid(record, view).attributes(inode, view.bytes),
+            None => record.attributes(inode, 0),
+        })
     }
 
     /// Whether unlinked inodes are kept whether or not somebody has them open now.

@@ -4,6 +4,7 @@
 //! to an older one, and is there before it is gone here, so that a read never falls between two of them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -53,12 +54,12 @@ impl Volume {
         if offset >= end {
             return Ok(ReadData { parts: Vec::new(), end_of_file });
         }
-        let Content::File { id, .. } = self.stored_inode(inode)?.content else {
+        let Content::File { id, piece_bytes, .. } = self.stored_inode(inode)?.content else {
             return Err(Error::WrongType);
         };
-        let blocks = self
-            .blocks(id, BlockIndex(offset / BLOCK_BYTES), BlockIndex((end - 1) / BLOCK_BYTES + 1))
-            .await?;
+        let (from, to) = (BlockIndex(offset / BLOCK_BYTES), BlockIndex((end - 1) / BLOCK_BYTES + 1));
+        let pieces = if piece_bytes > 0 { self.store.pieces(id, from, to)? } else { Vec::new() };
+        let blocks = self.blocks(id, from..to, pieces).await?;
         if blocks.cold {
             self.access_log.note_cold_read(inode);
         }
@@ -66,15 +67,14 @@ impl Volume {
         Ok(ReadData { parts: cut_parts(&blocks, &layers, offset, end), end_of_file })
     }
 
-    /// The stored content of blocks `from..end`, opened.
-    pub(super) async fn blocks(
+    /// The stored content of a range of blocks, opened, with their pieces over it.
+    async fn blocks(
         &self,
         content: ContentId,
-        from: BlockIndex,
-        end: BlockIndex,
+        range: Range<BlockIndex>,
+        pieces: Vec<PieceRow>,
     ) -> Result<Blocks> {
-        let pieces = self.store.pieces(content, from, end)?;
-        let extents = self.store.extents(content, from, end)?;
+        let extents = self.store.extents(content, range.start, range.end)?;
         let cold = extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess);
         let mut bases = self.open_extents(content, &extents).await?;
         let mut by_block: BTreeMap<BlockIndex, Vec<PieceRow>> = BTreeMap::new();
@@ -146,8 +146,8 @@ impl Volume {
 }
 
 /// Opened blocks. A block that is not in the map is a hole; a short one is zeros from its end.
-pub(super) struct Blocks {
-    pub(super) blocks: BTreeMap<BlockIndex, Bytes>,
+struct Blocks {
+    blocks: BTreeMap<BlockIndex, Bytes>,
     /// Whether any of them came from a cold tier.
     cold: bool,
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Look, Volume, look};
 use crate::attributes::{FileKind, Timestamp};
+use crate::buffer::DirtyView;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
 use crate::journal::Ticket;
@@ -71,16 +72,11 @@ impl<'a> Change<'a> {
 
     /// An inode as its users see it now: with the size, time and change number of its UNSTABLE data.
     pub(crate) fn inode(&self, inode: InodeId) -> Result<Inode> {
-        let mut record = look::inode(&self.transaction, self.volume.epoch, inode)?;
-        if let Some(view) = self.volume.buffer.view(inode) {
-            if let Content::File { size, .. } = &mut record.content {
-                *size = (*size).max(view.end);
-            }
-            record.mtime = record.mtime.max(view.mtime);
-            record.ctime = record.ctime.max(view.mtime);
-            record.change = record.change.max(view.change);
-        }
-        Ok(record)
+        let record = look::inode(&self.transaction, self.volume.epoch, inode)?;
+        Ok(match self.volume.buffer.view(inode) {
+            Some(view) => overlaid(record, view),
+            None => record,
+        })
     }
 
     /// An inode's record as it is stored.
@@ -223,6 +219,17 @@ impl Look for Change<'_> {
     fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.transaction.scan(from, to, limit)
     }
+}
+
+/// A record with what UNSTABLE data changes in it.
+pub(super) fn overlaid(mut record: Inode, view: DirtyView) -> Inode {
+    if let Content::File { size, .. } = &mut record.content {
+        *size = (*size).max(view.end);
+    }
+    record.mtime = record.mtime.max(view.mtime);
+    record.ctime = record.ctime.max(view.mtime);
+    record.change = record.change.max(view.change);
+    record
 }
 
 /// Whether all of a file's content is in cold tiers.
