@@ -1,6 +1,6 @@
 //! File content at rest: blocks of up to 64 KiB, sealed into append-only segments.
 //!
-//! The block format is the same in every tier ([`format`]); a segment is a local file in Standard ([`standard`]) and an
+//! The block format is the same in every tier ([`mod@format`]); a segment is a local file in Standard ([`standard`]) and an
 //! object in a cold tier. Metadata points to a block by its [`BlockAddress`]; opened blocks are kept in the [`BlockCache`].
 
 pub(crate) mod block;

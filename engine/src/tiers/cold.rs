@@ -5,8 +5,8 @@
 //!
 //! # Crash consistency
 //! [`ColdTier::put`] returns when the object is there and was read back (rule D2: the caller journals its extents only
-//! then). A crash or an error before that can leak an object that nobody points to: the orphan search finds it by
-//! [`ColdTier::list`]. An object is written once, under a random name, and never changed.
+//! then). A crash or an error before that can leave an object that nobody points to: the caller announced it in a record
+//! before, and removes it later. An object is written once, under a random name, and never changed.
 //! [`ColdTier::delete`] can be repeated. In a local directory a deletion is not synced: after a power loss the object may be back, as an orphan.
 
 mod location;
