@@ -14,10 +14,12 @@ use crate::outcome::Outcome;
 /// How much of a log is shown when the process goes away.
 const LOG_SHOWN_BYTES: usize = 16 * 1024;
 
-/// Whether a log is printed when its process goes away.
+/// What becomes of a child's log at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Log {
+pub enum Log {
+    /// It is printed, which a test shows only if it fails.
     Shown,
+    /// It is not printed.
     Kept,
 }
 

@@ -13,7 +13,7 @@ use crate::deadline::poll_until;
 use crate::minio::{BUCKET, Minio};
 use crate::outcome::Outcome;
 use crate::prerequisites::tidefs_binary;
-use crate::process::{Process, free_port};
+use crate::process::{Log, Process, free_port};
 
 const READY_LINE: &str = "tidefs: ready";
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +45,8 @@ pub struct ServerSettings {
     pub arguments: Vec<OsString>,
     /// Further environment.
     pub environment: Vec<(String, String)>,
+    /// What becomes of its log at its end.
+    pub log: Log,
 }
 
 impl ServerSettings {
@@ -56,6 +58,7 @@ impl ServerSettings {
             port: free_port()?,
             arguments: Vec::new(),
             environment: Vec::new(),
+            log: Log::Shown,
         };
         match cold {
             Cold::Directory => {
@@ -79,7 +82,7 @@ impl ServerSettings {
 
     /// Starts `tidefs serve`, without waiting for anything.
     pub fn spawn(&self, logs: &Path) -> Result<Process> {
-        Process::start("tidefs", logs, Signal::KILL, &tidefs_binary()?, |command| {
+        let process = Process::start("tidefs", logs, Signal::KILL, &tidefs_binary()?, |command| {
             clean(command)
                 .arg("serve")
                 .args(["--listen", &format!("127.0.0.1:{}", self.port)])
@@ -89,6 +92,10 @@ impl ServerSettings {
                 .arg(&self.key)
                 .args(&self.arguments)
                 .envs(self.environment.iter().map(|(key, value)| (key, value)))
+        })?;
+        Ok(match self.log {
+            Log::Shown => process,
+            Log::Kept => process.without_log(),
         })
     }
 

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use harness::load::{Budget, Plan, Summary, Workload, run};
 use harness::prerequisites::minio_binary;
-use harness::{Cold, Minio, Server};
+use harness::process::Log;
+use harness::{Cold, Minio, Server, ServerSettings};
 
 const AGE_LIMIT: Duration = Duration::from_secs(600);
 
@@ -41,7 +42,9 @@ fn main() -> Result<()> {
     }
     let minio = minio_binary().is_ok().then(Minio::start).transpose()?;
     let cold = minio.as_ref().map_or(Cold::Directory, |minio| Cold::Bucket(minio, "bench"));
-    let mut server = Server::start(cold)?;
+    let work = tempfile::tempdir()?;
+    let settings = ServerSettings { log: Log::Kept, ..ServerSettings::within(work.path(), cold)? };
+    let mut server = Server::start_with(work, settings)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
     arguments.measure_all(address)?;
     println!("peak memory of the server: {} MiB", server.peak_memory_bytes()? >> 20);
