@@ -48,7 +48,8 @@ impl Store for Meter {
                 requests.list += (objects.len() as u64).saturating_sub(1) / LIST_PAGE_OBJECTS;
             }
             Ok(Reply::Created) => requests.bytes_sent += request.transfer_bytes(),
-            Ok(Reply::Deleted) => {}
+            // That something is there, or is not, is an answer.
+            Ok(Reply::Deleted) | Err(StoreError::AlreadyExists | StoreError::NotFound) => {}
             Err(_) => requests.failed += 1,
         }
         result
