@@ -11,4 +11,4 @@ pub(crate) mod standard;
 
 pub(crate) use block::{BlockAddress, BlockIdentity, PlainBlock};
 pub(crate) use cache::BlockCache;
-pub(crate) use standard::{StandardTier, blocking};
+pub(crate) use standard::StandardTier;

@@ -11,7 +11,7 @@ mod real;
 pub(crate) mod simulated;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use publish::{publish, read_small, sync_parent};
@@ -33,6 +33,23 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
     /// Bytes that may still be written to the file system that holds the path.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// Takes the lock on a file, which is made if it is not there: [`io::ErrorKind::WouldBlock`] if somebody else has it. It is held
+    /// until the result is dropped, or its holder dies.
+    fn lock(&self, path: &Path) -> io::Result<DiskLock>;
+    /// Names the run of the machine since it was started, if that can be told: what a killed process had written and not synced is
+    /// there as long as it is the same.
+    fn boot(&self) -> Option<String>;
+    /// Where a library that writes files of its own finds this path.
+    fn local_path(&self, path: &Path) -> PathBuf;
+}
+
+/// Held as long as a lock is.
+pub type DiskLock = Box<dyn std::any::Any + Send + Sync>;
+
+impl std::fmt::Debug for dyn Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Disk")
+    }
 }
 
 /// An open file.

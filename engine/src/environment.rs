@@ -1,9 +1,10 @@
-//! Time and randomness, injected: the engine asks nobody else for them.
+//! Time, randomness and the disk, injected: the engine asks nobody else for them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::attributes::Timestamp;
+use crate::disk::{Disk, RealDisk};
 
 /// The two clocks. Wall time goes into attributes and ages; monotonic time into delays and leases.
 pub trait Clock: Send + Sync + 'static {
@@ -19,21 +20,24 @@ pub trait Entropy: Send + Sync + 'static {
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// What the engine gets from outside besides files and objects.
+/// What the engine gets from outside, besides the objects of the cold tiers.
 #[derive(Clone)]
 pub struct Environment {
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// The source of ids and keys.
     pub entropy: Arc<dyn Entropy>,
+    /// The disk with the data directory.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Environment {
-    /// The operating system's clocks and random numbers.
+    /// The operating system's clocks, random numbers and disk.
     pub fn system() -> Self {
         Environment {
             clock: Arc::new(SystemClock { start: Instant::now() }),
             entropy: Arc::new(SystemEntropy),
+            disk: Arc::new(RealDisk),
         }
     }
 }

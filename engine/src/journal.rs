@@ -25,13 +25,13 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::home::Home;
 use crate::identity::Lsn;
+use crate::threads::{self, Thread};
 use inbox::{Inbox, Queued};
 use ledger::Ledger;
 use supply::Supply;
@@ -56,7 +56,7 @@ pub(crate) struct Journal {
     supply: Arc<Supply>,
     ledger: Arc<Ledger>,
     progress: Arc<Progress>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<Thread>>,
 }
 
 impl Journal {
@@ -82,8 +82,7 @@ impl Journal {
     }
 
     fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
-        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(body);
-        self.threads.lock().push(handle.map_err(Error::io("cannot start a thread for", name))?);
+        self.threads.lock().push(threads::spawn(name, body)?);
         Ok(())
     }
 
@@ -110,9 +109,7 @@ impl Journal {
         self.inbox.stop();
         self.supply.stop();
         for thread in std::mem::take(&mut *self.threads.lock()) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the journal panicked");
-            }
+            thread.join();
         }
     }
 }

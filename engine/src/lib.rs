@@ -20,6 +20,7 @@ pub mod limits;
 mod metadata;
 mod ops;
 mod records;
+mod threads;
 pub mod tiering;
 mod tiers;
 mod upkeep;

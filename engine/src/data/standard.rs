@@ -31,6 +31,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::DataKey;
+use crate::threads::{self, blocking};
 use files::SegmentFiles;
 use writer::{Order, Writer};
 
@@ -84,10 +85,7 @@ impl StandardTier {
         let state = Arc::new(State::default());
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
         let writer = Writer::new(Arc::clone(&files), Arc::clone(&state), environment, segment_bytes);
-        std::thread::Builder::new()
-            .name("segment-writer".into())
-            .spawn(move || writer.run(queue))
-            .map_err(Error::io("cannot start the writer of", directory))?;
+        threads::spawn("segment-writer", move || writer.run(queue))?;
         Ok(StandardTier { files, state, orders })
     }
 
@@ -165,12 +163,4 @@ impl StandardTier {
         self.orders.send(make(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
-}
-
-/// Runs work that blocks or computes for long, away from the threads that serve requests.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Error::Halted { reason: "a worker thread failed".into() })?
 }

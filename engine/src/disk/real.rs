@@ -3,12 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::{Disk, DiskFile, OpenHow};
+use super::{Disk, DiskFile, DiskLock, OpenHow};
 
 /// The machine's own disk.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,6 +54,22 @@ impl Disk for RealDisk {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let statistics = rustix::fs::statvfs(path)?;
         Ok(statistics.f_bavail.saturating_mul(statistics.f_frsize))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        let mut how = OpenOptions::new();
+        let file = how.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(file))
+    }
+
+    fn boot(&self) -> Option<String> {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn local_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
     }
 }
 

@@ -32,7 +32,7 @@ use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
 const UNFINISHED: &str = ".unfinished";
 
 pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let disk = Arc::clone(&options.environment.disk);
     let keys = KeyFile::open(&options.key_file)?;
     disk.create_directory(data).map_err(Error::io("cannot make", data))?;
     let entropy = options.environment.entropy.as_ref();
@@ -73,7 +73,7 @@ pub(crate) async fn open_with(
     let home = data.join(id.to_string());
     let parts = {
         let (home, options) = (home.clone(), options.clone());
-        crate::data::blocking(move || open_parts(&home, id, &options)).await?
+        crate::threads::blocking(move || open_parts(&home, id, &options)).await?
     };
     let cold = ColdTier::open(&options.cold, id, options.environment.clone(), &parts.data_key)?;
     cold.probe().await?;
@@ -94,10 +94,10 @@ struct Parts {
 }
 
 fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let disk = Arc::clone(&options.environment.disk);
     let keys = KeyFile::open(&options.key_file)?;
     let (_, data_key) = Superblock::open(home, disk.as_ref(), &keys, id)?;
-    let lock = DirectoryLock::take(home)?;
+    let lock = DirectoryLock::take(disk.as_ref(), home)?;
     let environment = options.environment.clone();
     let budgets = store_budgets(&options.budgets);
     let store = Store::open(home, Arc::clone(&disk), environment.clone(), &data_key, id, budgets)?;

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::identity::Lsn;
+use crate::threads::Condvar;
 
 /// A record that waits to be written.
 #[derive(Debug)]

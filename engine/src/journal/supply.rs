@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::files::{self, Use};
 use super::{Place, Progress, Starved};
 use crate::disk::{Disk, OpenHow};
 use crate::error::{Error, Result};
+use crate::threads::Condvar;
 
 /// Spare files that are made ahead.
 const SPARES_WANTED: usize = 1;

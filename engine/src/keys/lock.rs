@@ -3,36 +3,30 @@
 //! # Crash consistency
 //! The operating system lets go of the lock when its holder dies; the file itself means nothing and stays.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
-
+use crate::disk::{Disk, DiskLock};
 use crate::error::{Error, OpenError, Result};
 
 /// Holds a file system's directory as long as it lives.
-#[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    _held: DiskLock,
 }
 
 impl DirectoryLock {
     /// Takes the lock of a file system's directory, which must be there, or says at once that another process has it.
-    pub(crate) fn take(directory: &Path) -> Result<Self> {
+    pub(crate) fn take(disk: &dyn Disk, directory: &Path) -> Result<Self> {
         let path = directory.join("lock");
-        let mut how = OpenOptions::new();
-        let file = match how.write(true).create(true).truncate(false).mode(0o600).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(OpenError::NotAFileSystem { path: directory.to_owned() }.into());
+        match disk.lock(&path) {
+            Ok(held) => Ok(DirectoryLock { _held: held }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(OpenError::NotAFileSystem { path: directory.to_owned() }.into())
             }
-            Err(error) => return Err(Error::io("cannot open", path)(error)),
-        };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(DirectoryLock { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse { path: directory.to_owned() }.into()),
-            Err(error) => Err(Error::io("cannot lock", path)(error.into())),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(OpenError::InUse { path: directory.to_owned() }.into())
+            }
+            Err(error) => Err(Error::io("cannot lock", path)(error)),
         }
     }
 }
@@ -40,16 +34,17 @@ impl DirectoryLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
 
     #[test]
     fn a_second_holder_is_refused_until_the_first_lets_go() {
         let directory = tempfile::tempdir().unwrap();
-        let first = DirectoryLock::take(directory.path()).unwrap();
-        let second = DirectoryLock::take(directory.path());
+        let first = DirectoryLock::take(&RealDisk, directory.path()).unwrap();
+        let second = DirectoryLock::take(&RealDisk, directory.path());
         assert!(matches!(second, Err(Error::Open(OpenError::InUse { .. }))));
         drop(first);
-        DirectoryLock::take(directory.path()).unwrap();
-        let missing = DirectoryLock::take(&directory.path().join("missing"));
+        DirectoryLock::take(&RealDisk, directory.path()).unwrap();
+        let missing = DirectoryLock::take(&RealDisk, &directory.path().join("missing"));
         assert!(matches!(missing, Err(Error::Open(OpenError::NotAFileSystem { .. }))));
     }
 }

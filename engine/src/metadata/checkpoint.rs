@@ -12,8 +12,6 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use super::merge::{Layer, Merge};
 use super::overlay::{Entry, Frozen};
 use crate::disk::sync_parent;
@@ -21,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::{Epoch, Lsn};
 use crate::limits::{DELTA_BYTES_KEPT, DELTAS_MAX};
+use crate::threads::Mutex;
 
 pub(crate) use file::Kind;
 pub(crate) use manifest::{FileEntry, Manifest};

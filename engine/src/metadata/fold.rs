@@ -5,15 +5,15 @@
 //! space is tried again from its beginning; any other failure halts the store.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::store::Parts;
 use crate::error::{Error, Result};
 use crate::identity::Lsn;
 use crate::journal::Starved;
+use crate::threads::{self, Condvar, Thread};
 
 /// How often a full disk is asked again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
@@ -91,16 +91,14 @@ impl Signal {
 
 /// The background threads.
 pub(super) struct Folding {
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
 }
 
 impl Folding {
     pub(super) fn start(parts: &Arc<Parts>) -> Result<Self> {
         let spawn = |name: &str, body: fn(&Parts)| {
             let parts = Arc::clone(parts);
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            let thread = thread.spawn(move || body(&parts));
-            thread.map_err(Error::io("cannot start a thread for", name))
+            threads::spawn(name, move || body(&parts))
         };
         let threads = vec![
             spawn("tidefs-fold", |parts| run(parts, Some(Starved::Fold), fold_as_needed))?,
@@ -112,9 +110,7 @@ impl Folding {
     /// Waits for their end.
     pub(super) fn join(self) {
         for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread that folds metadata panicked");
-            }
+            thread.join();
         }
     }
 }
@@ -160,7 +156,7 @@ fn fold_as_needed(parts: &Parts) -> Result<()> {
 /// Folds once; `false` if there was nothing to fold.
 fn fold(parts: &Parts) -> Result<bool> {
     let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
-    futures::executor::block_on(parts.progress.reached(frozen.last))?;
+    threads::block_on(parts.progress.reached(frozen.last))?;
     if parts.checkpoints.covered() < frozen.last {
         parts.checkpoints.add_delta(&frozen)?;
     }

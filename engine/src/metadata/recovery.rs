@@ -28,7 +28,7 @@ pub(super) fn create(directory: &Path, home: &Home) -> Result<()> {
 pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &BootId) -> Result<Parts> {
     let checkpoints = Checkpoints::open(&home, &directory.join("checkpoint"))?;
     checkpoints.remove_strays()?;
-    let paths = IndexPaths::below(directory);
+    let paths = IndexPaths::below(&home, directory);
     let index = open_index(&home, &paths, &checkpoints, budgets, boot)?;
     let covered = checkpoints.covered();
 
@@ -66,8 +66,9 @@ struct IndexPaths {
 }
 
 impl IndexPaths {
-    fn below(directory: &Path) -> Self {
-        IndexPaths { sled: directory.join("index"), marker: directory.join("index.marker") }
+    fn below(home: &Home, directory: &Path) -> Self {
+        let sled = home.disk.local_path(&directory.join("index"));
+        IndexPaths { sled, marker: directory.join("index.marker") }
     }
 }
 
@@ -147,5 +148,5 @@ pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.index.close()?;
     let index = parts.checkpoints.manifest().index;
     let marker = Marker { index, state: MarkerState::Closed { applied } };
-    marker.publish(&parts.home, &IndexPaths::below(&parts.directory).marker)
+    marker.publish(&parts.home, &IndexPaths::below(&parts.home, &parts.directory).marker)
 }

@@ -21,6 +21,7 @@ use crate::identity::{Epoch, FileSystemId, Lsn};
 use crate::journal::{Journal, Progress, Ticket};
 use crate::keys::DataKey;
 use crate::limits::{JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES};
+use crate::threads;
 
 /// How often a scan is tried without a lock. A freeze must come between for one to fail, and freezes are rare.
 const SCAN_TRIES: usize = 3;
@@ -103,7 +104,8 @@ impl Store {
         budgets: StoreBudgets,
     ) -> Result<Arc<Self>> {
         let home = Home { disk, environment, key: key.clone(), file_system };
-        Self::open_in_boot(directory, home, budgets, &BootId::current())
+        let boot = BootId::current(home.disk.as_ref());
+        Self::open_in_boot(directory, home, budgets, &boot)
     }
 
     pub(super) fn open_in_boot(
@@ -217,8 +219,7 @@ impl Store {
             // Nobody may wait for the answer any more; then it is of no use.
             let _ = done.send(recovery::close(&parts));
         };
-        let thread = std::thread::Builder::new().name("tidefs-close".to_owned()).spawn(body);
-        thread.map_err(Error::io("cannot start a thread for", "tidefs-close"))?;
+        threads::spawn("tidefs-close", body)?;
         closed.await.map_err(|_| Error::Halted { reason: "closing failed half-way".to_owned() })?
     }
 

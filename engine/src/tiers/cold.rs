@@ -24,12 +24,12 @@ use crate::data::format::{
     BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, PackedBlock, SegmentOpener, SegmentSealer,
 };
 use crate::data::runs::{Run, RunLimits, Wanted, runs, slice_of};
-use crate::data::standard::blocking;
 use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
 use crate::file_system::ColdStoreConfig;
 use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::DataKey;
+use crate::threads::blocking;
 use crate::tiering::Requests;
 use location::Location;
 

@@ -13,6 +13,7 @@ use crate::disk::DiskFile;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
+use crate::threads;
 
 /// Blocks in one request.
 pub(super) const REQUEST_BLOCKS_MAX: usize = 1024;
@@ -61,7 +62,7 @@ impl Writer {
 
     /// Serves until the tier is dropped.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Order>) {
-        let mut next = queue.blocking_recv();
+        let mut next = threads::block_on(queue.recv());
         while let Some(order) = next.take() {
             match order {
                 Order::Close { reply } => {
@@ -82,7 +83,7 @@ impl Writer {
                 }
             }
             if next.is_none() {
-                next = queue.blocking_recv();
+                next = threads::block_on(queue.recv());
             }
         }
     }

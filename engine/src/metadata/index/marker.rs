@@ -15,7 +15,7 @@
 use std::path::Path;
 
 use crate::codec::{Malformed, Reader, Writer};
-use crate::disk::sync_parent;
+use crate::disk::{Disk, sync_parent};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
@@ -30,10 +30,9 @@ const CLOSED: u8 = 2;
 pub(crate) struct BootId(Option<String>);
 
 impl BootId {
-    /// Of this machine, now.
-    pub(crate) fn current() -> Self {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        BootId(text.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+    /// Of the machine with this disk, now.
+    pub(crate) fn current(disk: &dyn Disk) -> Self {
+        BootId(disk.boot())
     }
 
     #[cfg(test)]

@@ -35,6 +35,10 @@ impl Bench {
     /// The index is not on the simulated disk; it is kept in memory, where there is such a place, for speed.
     pub(super) fn on(disk: Arc<dyn Disk>) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        disk.create_directory(directory.path()).unwrap();
+        for ancestor in directory.path().ancestors() {
+            disk.sync_directory(ancestor).unwrap();
+        }
         Self::new(disk, directory)
     }
 

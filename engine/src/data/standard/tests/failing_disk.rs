@@ -1,10 +1,11 @@
 //! The tier on a disk that fills up, fails to sync, or holds a sync back.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::disk::{DiskFile, OpenHow};
+use crate::disk::{DiskFile, DiskLock, OpenHow};
 
 /// The real disk with faults that a test switches on.
 struct FailingDisk {
@@ -62,6 +63,18 @@ impl Disk for Handle {
     }
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        RealDisk.lock(path)
+    }
+
+    fn boot(&self) -> Option<String> {
+        RealDisk.boot()
+    }
+
+    fn local_path(&self, path: &Path) -> PathBuf {
+        path.to_owned()
     }
 }
 
