@@ -6,7 +6,7 @@
 
 mod range_map;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub(crate) use range_map::RangeMap;
 
 /// UNSTABLE data of all files.
 pub(crate) struct WriteBuffer {
-    files: Mutex<HashMap<InodeId, Dirty>>,
+    files: Mutex<BTreeMap<InodeId, Dirty>>,
     bytes: AtomicU64,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct FlushJob {
 
 impl WriteBuffer {
     pub(crate) fn new() -> Self {
-        WriteBuffer { files: Mutex::new(HashMap::new()), bytes: AtomicU64::new(0) }
+        WriteBuffer { files: Mutex::new(BTreeMap::new()), bytes: AtomicU64::new(0) }
     }
 
     /// Bytes held for all files.

@@ -11,10 +11,10 @@ mod real;
 pub(crate) mod simulated;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use publish::{publish, read_small, sync_parent};
+pub(crate) use publish::{make_directory, publish, read_small, sync_parent};
 pub use real::RealDisk;
 
 /// A directory tree on stable storage.
@@ -39,8 +39,6 @@ pub trait Disk: Send + Sync + 'static {
     /// Names the run of the machine since it was started, if that can be told: what a killed process had written and not synced is
     /// there as long as it is the same.
     fn boot(&self) -> Option<String>;
-    /// Where a library that writes files of its own finds this path.
-    fn local_path(&self, path: &Path) -> PathBuf;
 }
 
 /// Held as long as a lock is.

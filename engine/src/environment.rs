@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::attributes::Timestamp;
 use crate::disk::{Disk, RealDisk};
+use crate::metadata::{Indexes, SledIndexes};
 
 /// The two clocks. Wall time goes into attributes and ages; monotonic time into delays and leases.
 pub trait Clock: Send + Sync + 'static {
@@ -29,6 +30,8 @@ pub struct Environment {
     pub entropy: Arc<dyn Entropy>,
     /// The disk with the data directory.
     pub disk: Arc<dyn Disk>,
+    /// What holds the index of the metadata, beside that disk.
+    pub(crate) indexes: Arc<dyn Indexes>,
 }
 
 impl Environment {
@@ -38,6 +41,7 @@ impl Environment {
             clock: Arc::new(SystemClock { start: Instant::now() }),
             entropy: Arc::new(SystemEntropy),
             disk: Arc::new(RealDisk),
+            indexes: Arc::new(SledIndexes),
         }
     }
 }

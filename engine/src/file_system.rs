@@ -30,6 +30,18 @@ pub struct FileSystem {
 }
 
 impl FileSystem {
+    /// A volume that was opened by other means.
+    #[cfg(test)]
+    pub(crate) fn of(volume: Arc<Volume>) -> Self {
+        FileSystem { volume }
+    }
+
+    /// What is behind the facade.
+    #[cfg(test)]
+    pub(crate) fn volume(&self) -> &Arc<Volume> {
+        &self.volume
+    }
+
     /// Its id.
     pub fn id(&self) -> FileSystemId {
         self.volume.id

@@ -25,6 +25,8 @@ pub mod tiering;
 mod tiers;
 mod upkeep;
 mod volume;
+#[cfg(test)]
+mod world;
 
 pub use attributes::*;
 pub use budgets::Budgets;

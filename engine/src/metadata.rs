@@ -30,5 +30,8 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use index::MetaStore;
+pub(crate) use index::{Indexes, SledIndexes};
 pub(crate) use store::{Store, StoreBudgets};
 pub(crate) use transaction::Transaction;

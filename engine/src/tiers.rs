@@ -7,3 +7,5 @@ mod probe;
 mod store;
 
 pub(crate) use cold::ColdTier;
+#[cfg(test)]
+pub(crate) use store::fault;

@@ -2,9 +2,11 @@
 //!
 //! An address is never reused for other bytes, so nothing here ever has to be invalidated.
 
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::{OptionsBuilder, Weighter};
 
 use super::block::BlockAddress;
 use crate::error::Result;
@@ -19,8 +21,11 @@ const SHARD_BLOCKS_MIN: u64 = 32;
 /// Opened blocks up to a budget; which ones stay follows recency and frequency, so that one scan does not sweep out all.
 #[derive(Debug)]
 pub(crate) struct BlockCache {
-    cache: Cache<BlockAddress, Bytes, BlockWeight>,
+    cache: Cache<BlockAddress, Bytes, BlockWeight, AddressHash>,
 }
+
+/// Addresses are random already, so that nobody can make them collide; and one run evicts what another one does.
+type AddressHash = BuildHasherDefault<DefaultHasher>;
 
 #[derive(Debug, Clone)]
 struct BlockWeight;
@@ -42,15 +47,16 @@ impl BlockCache {
             .shards(usize::try_from(shards).unwrap_or(1))
             .build();
         let cache = match options {
-            Ok(options) => Cache::with_options(
-                options,
+            Ok(options) => {
+                Cache::with_options(options, BlockWeight, AddressHash::default(), DefaultLifecycle::default())
+            }
+            Err(_) => Cache::with(
+                usize::try_from(blocks).unwrap_or(usize::MAX),
+                budget_bytes,
                 BlockWeight,
-                DefaultHashBuilder::default(),
+                AddressHash::default(),
                 DefaultLifecycle::default(),
             ),
-            Err(_) => {
-                Cache::with_weighter(usize::try_from(blocks).unwrap_or(usize::MAX), budget_bytes, BlockWeight)
-            }
         };
         BlockCache { cache }
     }

@@ -16,9 +16,16 @@ pub(crate) fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> 
     sync_parent(disk, path)
 }
 
+/// Makes a directory, and those above it that are not there, so that a power failure leaves them.
+pub(crate) fn make_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| disk.list(ancestor).is_err()).collect();
+    disk.create_directory(path).map_err(Error::io("cannot make", path))?;
+    missing.into_iter().rev().try_for_each(|made| sync_parent(disk, made))
+}
+
 /// Makes the name of a file durable.
 pub(crate) fn sync_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     disk.sync_directory(parent).map_err(Error::io("cannot sync", parent))
 }
 

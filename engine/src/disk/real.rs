@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -66,10 +66,6 @@ impl Disk for RealDisk {
     fn boot(&self) -> Option<String> {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    fn local_path(&self, path: &Path) -> PathBuf {
-        path.to_owned()
     }
 }
 

@@ -9,7 +9,7 @@ mod content;
 mod names;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -27,8 +27,6 @@ pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
 struct State {
     contents: Vec<Content>,
     names: Names,
-    /// Where libraries with files of their own have them.
-    local: PathBuf,
     steps: u64,
     power_fails_at: Option<u64>,
     sync_fails_at: Option<u64>,
@@ -46,11 +44,6 @@ impl SimulatedDisk {
     pub(crate) fn new(seed: u64) -> Self {
         let random = seed.wrapping_mul(2).wrapping_add(1);
         SimulatedDisk(Arc::new(Mutex::new(State { random, ..State::default() })))
-    }
-
-    /// Libraries with files of their own find them below this directory of the real disk.
-    pub(crate) fn keep_local_files_in(&self, directory: &Path) {
-        self.0.lock().local = directory.to_owned();
     }
 
     /// Steps so far.
@@ -303,15 +296,6 @@ impl Disk for SimulatedDisk {
 
     fn boot(&self) -> Option<String> {
         Some(format!("boot {}", self.0.lock().boot))
-    }
-
-    fn local_path(&self, path: &Path) -> PathBuf {
-        let local = self.0.lock().local.clone();
-        if local.as_os_str().is_empty() {
-            path.to_owned()
-        } else {
-            local.join(path.strip_prefix("/").unwrap_or(path))
-        }
     }
 }
 

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use object_store::ObjectStore;
 use tokio::sync::Notify;
 
 use super::options::OpenOptions;
 use crate::budgets::Budgets;
 use crate::buffer::WriteBuffer;
 use crate::data::{BlockCache, StandardTier};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, make_directory};
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
 use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
@@ -34,7 +35,7 @@ const UNFINISHED: &str = ".unfinished";
 pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
     let disk = Arc::clone(&options.environment.disk);
     let keys = KeyFile::open(&options.key_file)?;
-    disk.create_directory(data).map_err(Error::io("cannot make", data))?;
+    make_directory(disk.as_ref(), data)?;
     let entropy = options.environment.entropy.as_ref();
     let mut random = [0; 16];
     entropy.fill(&mut random);
@@ -60,24 +61,42 @@ pub(super) fn list(data: &Path) -> Result<Vec<FileSystemId>> {
 }
 
 pub(crate) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<Arc<Volume>> {
-    open_with(data, id, options, NameHasher::new).await
+    open_with(data, id, options, Substitutes::default()).await
 }
 
-/// Opens with a hasher of names that tests choose.
+/// What tests put in the place of what the options say.
+pub(crate) struct Substitutes {
+    /// Hashes names, so that they collide.
+    pub(crate) names: fn(&DataKey) -> NameHasher,
+    /// Holds the objects of the cold tier.
+    pub(crate) objects: Option<Arc<dyn ObjectStore>>,
+}
+
+impl Default for Substitutes {
+    fn default() -> Self {
+        Substitutes { names: NameHasher::new, objects: None }
+    }
+}
+
+/// Opens with substitutes.
 pub(crate) async fn open_with(
     data: &Path,
     id: FileSystemId,
     options: OpenOptions,
-    hasher: impl FnOnce(&DataKey) -> NameHasher,
+    substitutes: Substitutes,
 ) -> Result<Arc<Volume>> {
     let home = data.join(id.to_string());
     let parts = {
         let (home, options) = (home.clone(), options.clone());
         crate::threads::blocking(move || open_parts(&home, id, &options)).await?
     };
-    let cold = ColdTier::open(&options.cold, id, options.environment.clone(), &parts.data_key)?;
+    let environment = options.environment.clone();
+    let cold = match substitutes.objects {
+        Some(objects) => ColdTier::over(objects, &options.cold, id, environment, &parts.data_key),
+        None => ColdTier::open(&options.cold, id, environment, &parts.data_key)?,
+    };
     cold.probe().await?;
-    let names = hasher(&parts.data_key);
+    let names = (substitutes.names)(&parts.data_key);
     let volume = Arc::new(Volume { names, ..assemble(home, id, options, parts, cold) });
     volume.start().await?;
     upkeep::start(&volume);

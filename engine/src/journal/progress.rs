@@ -1,9 +1,12 @@
 //! How far the store has got, for everybody who waits.
 
+use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
-use tokio::sync::watch;
+use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 use crate::identity::Lsn;
@@ -34,13 +37,32 @@ pub(crate) enum Starved {
 #[derive(Debug)]
 pub(crate) struct Progress {
     durable: AtomicU64,
-    state: watch::Sender<State>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    /// Who waits for a record to be durable: only they are woken by each write of the journal.
+    records: BTreeMap<(Lsn, u64), Waker>,
+    /// Who waits for anything else.
+    others: BTreeMap<u64, Waker>,
+    next_waiter: u64,
+}
+
+/// A place in the queue, given back when whoever waits gives up.
+struct Waiter<'a> {
+    progress: &'a Progress,
+    record: Option<Lsn>,
+    number: Option<u64>,
 }
 
 impl Progress {
     pub(crate) fn new(durable: Lsn, checkpointed: Lsn) -> Arc<Self> {
         let state = State { durable, checkpointed, starved: Vec::new(), halted: None };
-        Arc::new(Progress { durable: AtomicU64::new(durable.0), state: watch::Sender::new(state) })
+        let (records, others) = (BTreeMap::new(), BTreeMap::new());
+        let shared = Mutex::new(Shared { state, records, others, next_waiter: 0 });
+        Arc::new(Progress { durable: AtomicU64::new(durable.0), shared })
     }
 
     pub(crate) fn durable(&self) -> Lsn {
@@ -48,65 +70,63 @@ impl Progress {
     }
 
     pub(crate) fn checkpointed(&self) -> Lsn {
-        self.state.borrow().checkpointed
+        self.shared.lock().state.checkpointed
     }
 
     /// The error of everything that comes after a halt.
     pub(crate) fn halted(&self) -> Option<Error> {
-        let state = self.state.borrow();
-        state.halted.as_ref().map(|reason| Error::Halted { reason: reason.to_string() })
+        self.shared.lock().state.halted_error()
     }
 
     pub(super) fn advance(&self, durable: Lsn) {
+        let mut shared = self.shared.lock();
+        shared.state.durable = durable;
         self.durable.store(durable.0, Ordering::Release);
-        self.state.send_modify(|state| state.durable = durable);
+        let waiting = shared.records.split_off(&(Lsn(durable.0.saturating_add(1)), 0));
+        let reached = std::mem::replace(&mut shared.records, waiting);
+        let others = std::mem::take(&mut shared.others);
+        drop(shared);
+        reached.into_values().chain(others.into_values()).for_each(Waker::wake);
     }
 
     pub(crate) fn set_checkpointed(&self, checkpointed: Lsn) {
-        self.state.send_modify(|state| state.checkpointed = checkpointed);
+        self.change(|state| state.checkpointed = checkpointed);
     }
 
     /// Says that there is no space for something. Whoever waits for room is told instead of waiting for a fold that cannot come.
     pub(crate) fn starve(&self, what: Starved) {
-        self.state.send_if_modified(|state| {
-            let news = !state.starved.contains(&what);
-            if news {
+        self.change(|state| {
+            if !state.starved.contains(&what) {
                 state.starved.push(what);
             }
-            news
         });
     }
 
     /// Says that there is space again.
     pub(crate) fn relieve(&self, what: Starved) {
-        self.state.send_if_modified(|state| {
-            let before = state.starved.len();
-            state.starved.retain(|starved| *starved != what);
-            state.starved.len() != before
-        });
+        self.change(|state| state.starved.retain(|starved| *starved != what));
     }
 
     /// Stops everything for good. The first reason stays.
     pub(crate) fn halt(&self, reason: &str) {
-        self.state.send_if_modified(|state| {
-            let first = state.halted.is_none();
-            if first {
-                state.halted = Some(reason.into());
-            }
-            first
+        self.change(|state| {
+            state.halted.get_or_insert_with(|| reason.into());
         });
+        let records = std::mem::take(&mut self.shared.lock().records);
+        records.into_values().for_each(Waker::wake);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut shared = self.shared.lock();
+        change(&mut shared.state);
+        let others = std::mem::take(&mut shared.others);
+        drop(shared);
+        others.into_values().for_each(Waker::wake);
     }
 
     /// Waits until the state is as wanted; a halt ends the wait with an error.
     pub(crate) async fn until(&self, wanted: impl Fn(&State) -> bool) -> Result<()> {
-        let mut receiver = self.state.subscribe();
-        let reached = receiver.wait_for(|state| wanted(state) || state.halted.is_some()).await;
-        let closed = || Error::Halted { reason: "the file system was closed".to_owned() };
-        let state = reached.map_err(|_| closed())?.clone();
-        if wanted(&state) {
-            return Ok(());
-        }
-        Err(state.halted.map_or_else(closed, |reason| Error::Halted { reason: reason.to_string() }))
+        self.wait(None, wanted).await
     }
 
     /// Waits until all records up to this one are on stable storage.
@@ -114,6 +134,50 @@ impl Progress {
         if self.durable() >= lsn {
             return Ok(());
         }
-        self.until(|state| state.durable >= lsn).await
+        self.wait(Some(lsn), |state| state.durable >= lsn).await
+    }
+
+    async fn wait(&self, record: Option<Lsn>, wanted: impl Fn(&State) -> bool) -> Result<()> {
+        let mut waiter = Waiter { progress: self, record, number: None };
+        poll_fn(|context| waiter.poll(context, &wanted)).await
+    }
+}
+
+impl Waiter<'_> {
+    fn poll(&mut self, context: &mut Context<'_>, wanted: impl Fn(&State) -> bool) -> Poll<Result<()>> {
+        let mut shared = self.progress.shared.lock();
+        if wanted(&shared.state) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(halted) = shared.state.halted_error() {
+            return Poll::Ready(Err(halted));
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            shared.next_waiter += 1;
+            shared.next_waiter
+        });
+        let waker = context.waker().clone();
+        match self.record {
+            Some(lsn) => shared.records.insert((lsn, number), waker),
+            None => shared.others.insert(number, waker),
+        };
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let mut shared = self.progress.shared.lock();
+        match self.record {
+            Some(lsn) => shared.records.remove(&(lsn, number)),
+            None => shared.others.remove(&number),
+        };
+    }
+}
+
+impl State {
+    fn halted_error(&self) -> Option<Error> {
+        self.halted.as_ref().map(|reason| Error::Halted { reason: reason.to_string() })
     }
 }

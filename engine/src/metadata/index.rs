@@ -11,13 +11,23 @@ mod marker;
 mod sealed;
 mod sled_store;
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use crate::error::Result;
 
 pub(crate) use marker::{BootId, Marker, MarkerState};
 pub(crate) use sealed::Index;
-pub(crate) use sled_store::SledStore;
+pub(crate) use sled_store::SledIndexes;
+
+/// Opens what holds an index.
+pub(crate) trait Indexes: Send + Sync + 'static {
+    /// Opens or makes it. An error means that it is to be rebuilt.
+    fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>>;
+    /// Throws it away, whatever is there.
+    fn destroy(&self, directory: &Path) -> Result<()>;
+}
 
 /// An ordered store of byte strings with atomic batches: the seam to what holds the index.
 pub(crate) trait MetaStore: Send + Sync + 'static {

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::checkpoint::{Checkpoints, Manifest};
 use super::fold::Signal;
-use super::index::{BootId, Index, Marker, MarkerState, MetaStore, SledStore};
+use super::index::{BootId, Index, Marker, MarkerState, MetaStore};
 use super::overlay::Overlay;
 use super::store::{Parts, StoreBudgets};
 use crate::disk::sync_parent;
@@ -28,7 +28,7 @@ pub(super) fn create(directory: &Path, home: &Home) -> Result<()> {
 pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &BootId) -> Result<Parts> {
     let checkpoints = Checkpoints::open(&home, &directory.join("checkpoint"))?;
     checkpoints.remove_strays()?;
-    let paths = IndexPaths::below(&home, directory);
+    let paths = IndexPaths::below(directory);
     let index = open_index(&home, &paths, &checkpoints, budgets, boot)?;
     let covered = checkpoints.covered();
 
@@ -61,14 +61,13 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
 }
 
 struct IndexPaths {
-    sled: PathBuf,
+    index: PathBuf,
     marker: PathBuf,
 }
 
 impl IndexPaths {
-    fn below(home: &Home, directory: &Path) -> Self {
-        let sled = home.disk.local_path(&directory.join("index"));
-        IndexPaths { sled, marker: directory.join("index.marker") }
+    fn below(directory: &Path) -> Self {
+        IndexPaths { index: directory.join("index"), marker: directory.join("index.marker") }
     }
 }
 
@@ -85,9 +84,9 @@ fn open_index(
         Some((store, applied)) => (manifest.index, store, Some(applied)),
         None => {
             Marker::remove(home, &paths.marker)?;
-            SledStore::destroy(&paths.sled)?;
-            let store = SledStore::open(&paths.sled, budgets.index_cache_bytes)?;
-            (home.random_id(), Box::new(store) as Box<dyn MetaStore>, None)
+            let indexes = &home.environment.indexes;
+            indexes.destroy(&paths.index)?;
+            (home.random_id(), indexes.open(&paths.index, budgets.index_cache_bytes)?, None)
         }
     };
     let epoch = checkpoints.begin_epoch(id)?;
@@ -125,14 +124,14 @@ fn trusted(
     if marker.index != manifest.index {
         return None;
     }
-    let store = match SledStore::open(&paths.sled, budgets.index_cache_bytes) {
+    let store = match home.environment.indexes.open(&paths.index, budgets.index_cache_bytes) {
         Ok(store) => store,
         Err(error) => {
             tracing::warn!(%error, "the metadata index cannot be opened; it is rebuilt");
             return None;
         }
     };
-    let index = Index::new(home, manifest.index, manifest.epoch, Box::new(store));
+    let index = Index::new(home, manifest.index, manifest.epoch, store);
     let applied = index.applied().ok().flatten()?;
     let usable = applied >= manifest.base_covers() && applied <= manifest.covered();
     if !usable || !marker.vouches(manifest.index, boot, applied) {
@@ -148,5 +147,5 @@ pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.index.close()?;
     let index = parts.checkpoints.manifest().index;
     let marker = Marker { index, state: MarkerState::Closed { applied } };
-    marker.publish(&parts.home, &IndexPaths::below(&parts.home, &parts.directory).marker)
+    marker.publish(&parts.home, &IndexPaths::below(&parts.directory).marker)
 }

@@ -4,7 +4,7 @@
 //! A crash loses what was not folded: files then look older by some minutes at most. Writes record their access in
 //! the inode at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
 
@@ -14,8 +14,8 @@ use crate::identity::InodeId;
 /// Reads since the last fold, and cold reads since they were last taken.
 #[derive(Debug, Default)]
 pub(crate) struct AccessLog {
-    accesses: Mutex<HashMap<InodeId, Timestamp>>,
-    cold_reads: Mutex<HashSet<InodeId>>,
+    accesses: Mutex<BTreeMap<InodeId, Timestamp>>,
+    cold_reads: Mutex<BTreeSet<InodeId>>,
 }
 
 /// Files whose access is held in memory at once; more wake the fold early and are dropped meanwhile.

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::credential::Credential;
     use crate::environment::Environment;
-    use crate::file_system::open::open_with;
+    use crate::file_system::open::{Substitutes, open_with};
     use crate::{
         Budgets, ColdStoreConfig, Cookie, CreateMode, Entry, FileSystem, KeyFile, OpenOptions, SetAttributes,
     };
@@ -167,7 +167,8 @@ mod tests {
         let options = OpenOptions { key_file, cold, environment, budgets: Budgets::default() };
         let data = home.path().join("data");
         let id = FileSystem::make(&data, &options).unwrap();
-        let volume = open_with(&data, id, options, |_| NameHasher::colliding()).await.unwrap();
+        let substitutes = Substitutes { names: |_| NameHasher::colliding(), ..Substitutes::default() };
+        let volume = open_with(&data, id, options, substitutes).await.unwrap();
         volume.release_orphans().await.unwrap();
 
         let (root, set) = (Credential::root(), SetAttributes::default());

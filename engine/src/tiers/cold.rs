@@ -13,8 +13,11 @@ mod location;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::future::try_join_all;
+use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::probe;
@@ -55,10 +58,20 @@ impl ColdTier {
         environment: Environment,
         data_key: &DataKey,
     ) -> Result<ColdTier> {
-        let objects = location::open_store(config)?;
+        Ok(Self::over(location::open_store(config)?, config, file_system, environment, data_key))
+    }
+
+    /// A cold tier in a store that is open.
+    pub(crate) fn over(
+        objects: Arc<dyn ObjectStore>,
+        config: &ColdStoreConfig,
+        file_system: FileSystemId,
+        environment: Environment,
+        data_key: &DataKey,
+    ) -> ColdTier {
         let location = Location::new(config, file_system);
         let stack = Stack::new(objects, &environment);
-        Ok(ColdTier { stack, location, file_system, data_key: data_key.clone(), environment })
+        ColdTier { stack, location, file_system, data_key: data_key.clone(), environment }
     }
 
     /// Finds out whether the store can do what tidefs needs; [`OpenError::ColdStore`] says what is wrong. Takes at most

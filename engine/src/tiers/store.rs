@@ -9,7 +9,7 @@ mod circuit;
 mod concurrency;
 mod direct;
 #[cfg(test)]
-pub(super) mod fault;
+pub(crate) mod fault;
 mod meter;
 mod retry;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The files of the segments: their names, reading them, removing them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct SegmentFiles {
     disk: Arc<dyn Disk>,
     data_key: DataKey,
     file_system: FileSystemId,
-    open: Mutex<HashMap<SegmentId, Arc<OpenSegment>>>,
+    open: Mutex<BTreeMap<SegmentId, Arc<OpenSegment>>>,
 }
 
 /// A segment that is open for reading.

@@ -9,27 +9,29 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::MetaStore;
+use super::{Indexes, MetaStore};
 use crate::error::{Error, Result};
 
 /// sled below one directory.
-pub(crate) struct SledStore {
+struct SledStore {
     directory: PathBuf,
     db: sled::Db,
 }
 
-impl SledStore {
-    /// Opens or makes it. An error, a panic of sled included, means that it is to be rebuilt.
-    pub(crate) fn open(directory: &Path, cache_bytes: u64) -> Result<Self> {
+/// Indexes in sled.
+pub(crate) struct SledIndexes;
+
+impl Indexes for SledIndexes {
+    /// A panic of sled is an error, too.
+    fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
         let config = sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(None);
         let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
         let opened = opened.map_err(|_| Error::corrupt("sled panicked while opening the index"))?;
         let db = opened.map_err(failed("cannot open"))?;
-        Ok(SledStore { directory: directory.to_owned(), db })
+        Ok(Box::new(SledStore { directory: directory.to_owned(), db }))
     }
 
-    /// Throws the files away.
-    pub(crate) fn destroy(directory: &Path) -> Result<()> {
+    fn destroy(&self, directory: &Path) -> Result<()> {
         let removed = match std::fs::symlink_metadata(directory) {
             Ok(found) if found.is_dir() => std::fs::remove_dir_all(directory),
             Ok(_) => std::fs::remove_file(directory),

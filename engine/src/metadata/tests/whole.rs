@@ -5,7 +5,7 @@ use crate::error::{Error, OpenError};
 use crate::identity::{Epoch, Lsn};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::metadata::StoreBudgets;
-use crate::metadata::index::SledStore;
+use crate::metadata::{Indexes, SledIndexes};
 
 #[test]
 fn a_transaction_reads_its_own_writes_and_an_abort_leaves_nothing() {
@@ -107,7 +107,7 @@ fn a_transaction_that_is_no_record_is_refused_whole() {
 #[test]
 fn an_index_that_cannot_be_trusted_is_rebuilt() {
     type Damage = fn(&Bench);
-    let deleted: Damage = |bench| SledStore::destroy(&bench.file("index")).unwrap();
+    let deleted: Damage = |bench| SledIndexes.destroy(&bench.file("index")).unwrap();
     let garbage: Damage = |bench| {
         for entry in std::fs::read_dir(bench.file("index")).unwrap() {
             let path = entry.unwrap().path();
@@ -117,7 +117,7 @@ fn an_index_that_cannot_be_trusted_is_rebuilt() {
         }
     };
     let no_directory: Damage = |bench| {
-        SledStore::destroy(&bench.file("index")).unwrap();
+        SledIndexes.destroy(&bench.file("index")).unwrap();
         std::fs::write(bench.file("index"), "not a directory").unwrap();
     };
     let unmarked: Damage = |bench| std::fs::remove_file(bench.file("index.marker")).unwrap();
@@ -144,8 +144,8 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     wait(store.checkpoint()).unwrap();
     drop(store);
     // What sled has is not what it would have after a power failure; if it were used, the key would be found missing.
-    let raw = SledStore::open(&bench.file("index"), 1 << 20).unwrap();
-    crate::metadata::index::MetaStore::apply(&raw, vec![(bytes::Bytes::from_static(b"a"), None)]).unwrap();
+    let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
+    raw.apply(vec![(bytes::Bytes::from_static(b"a"), None)]).unwrap();
     drop(raw);
     assert_eq!(text(&bench.open().unwrap(), "a"), None, "the same boot trusts it");
     bench.boot = crate::metadata::index::BootId::of("second boot");
@@ -169,7 +169,7 @@ fn an_older_copy_of_the_index_is_brought_up_to_date() {
     let _ = put(&store, &[("a", None), ("c", Some("1"))]);
     wait(store.checkpoint()).unwrap();
     drop(store);
-    SledStore::destroy(&bench.file("index")).unwrap();
+    SledIndexes.destroy(&bench.file("index")).unwrap();
     std::fs::rename(&copy, bench.file("index")).unwrap();
     assert_eq!(joined(bench.open().unwrap().scan(b"a", b"z", 9).unwrap()), "b=1 c=1");
 }

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::tiers) enum Fault {
+pub(crate) enum Fault {
     /// Nothing.
     Pass,
     /// It never gets there.
@@ -42,10 +42,11 @@ pub(in crate::tiers) enum Fault {
 
 /// An object store in memory that follows a plan, and then a habit.
 #[derive(Debug)]
-pub(in crate::tiers) struct FaultyStore {
-    pub(in crate::tiers) objects: InMemory,
+pub(crate) struct FaultyStore {
+    pub(crate) objects: InMemory,
     plan: Mutex<VecDeque<Fault>>,
     habit: Mutex<Fault>,
+    storm: Mutex<Storm>,
     requests: AtomicUsize,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
@@ -53,11 +54,12 @@ pub(in crate::tiers) struct FaultyStore {
 
 impl FaultyStore {
     /// The faults of the first requests; the later ones pass.
-    pub(in crate::tiers) fn new(plan: &[Fault]) -> Arc<FaultyStore> {
+    pub(crate) fn new(plan: &[Fault]) -> Arc<FaultyStore> {
         Arc::new(FaultyStore {
             objects: InMemory::new(),
             plan: Mutex::new(plan.iter().copied().collect()),
             habit: Mutex::new(Fault::Pass),
+            storm: Mutex::new(Storm { random: 1, percent: 0 }),
             requests: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
@@ -65,17 +67,22 @@ impl FaultyStore {
     }
 
     /// What happens to every request after the plan.
-    pub(in crate::tiers) fn always(&self, habit: Fault) {
+    pub(crate) fn always(&self, habit: Fault) {
         *self.habit.lock() = habit;
     }
 
+    /// From now on so many of a hundred requests meet a fault, by the seed.
+    pub(crate) fn storm(&self, seed: u64, percent: u64) {
+        *self.storm.lock() = Storm { random: seed | 1, percent };
+    }
+
     /// Requests that arrived or tried to.
-    pub(in crate::tiers) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
     /// The most requests that were under way at once.
-    pub(in crate::tiers) fn under_way_max(&self) -> usize {
+    pub(crate) fn under_way_max(&self) -> usize {
         self.under_way_max.load(Ordering::Relaxed)
     }
 
@@ -83,7 +90,8 @@ impl FaultyStore {
     async fn arrive(&self) -> Result<Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let planned = self.plan.lock().pop_front();
-        let fault = planned.unwrap_or_else(|| *self.habit.lock());
+        let stormy = || self.storm.lock().fault();
+        let fault = planned.or_else(stormy).unwrap_or_else(|| *self.habit.lock());
         match fault {
             Fault::Refuse => Err(broken(HttpErrorKind::Connect)),
             Fault::Status(status) => Err(answered(status)),
@@ -96,6 +104,32 @@ impl FaultyStore {
             }
             _ => Ok(fault),
         }
+    }
+}
+
+/// Faults by chance.
+#[derive(Debug)]
+struct Storm {
+    random: u64,
+    percent: u64,
+}
+
+impl Storm {
+    fn fault(&mut self) -> Option<Fault> {
+        let mut next = |bound: u64| {
+            self.random =
+                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.random >> 33) % bound
+        };
+        (next(100) < self.percent).then(|| match next(8) {
+            0 => Fault::Refuse,
+            1 => Fault::Status(429),
+            2 => Fault::Status(500),
+            3 => Fault::Status(503),
+            4 => Fault::LoseReply,
+            5 => Fault::Truncate,
+            _ => Fault::Delay(Duration::from_millis(next(3000))),
+        })
     }
 }
 

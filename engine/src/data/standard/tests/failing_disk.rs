@@ -1,7 +1,6 @@
 //! The tier on a disk that fills up, fails to sync, or holds a sync back.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
@@ -71,10 +70,6 @@ impl Disk for Handle {
 
     fn boot(&self) -> Option<String> {
         RealDisk.boot()
-    }
-
-    fn local_path(&self, path: &Path) -> PathBuf {
-        path.to_owned()
     }
 }
 

@@ -1,0 +1,170 @@
+//! The content of a file over time: what users see, and what may and what must be there after a crash.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Counts the changes in the order of the journal.
+pub(super) type Sequence = u64;
+
+/// One file's content over time.
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    /// The number of the first version that is kept.
+    first: usize,
+    versions: VecDeque<Arc<Vec<u8>>>,
+    promises: Vec<Promise>,
+}
+
+/// From some record of the journal on, bytes are not older than some version.
+#[derive(Debug, Clone)]
+struct Promise {
+    range: Range<usize>,
+    version: usize,
+    sequence: Sequence,
+    what: Promised,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promised {
+    /// The bytes are there, and the file reaches to their end.
+    Bytes,
+    /// The bytes and the size are there.
+    Size,
+}
+
+impl History {
+    pub(super) fn new(content: Vec<u8>) -> Self {
+        History { first: 0, versions: VecDeque::from([Arc::new(content)]), promises: Vec::new() }
+    }
+
+    /// What users see.
+    pub(super) fn now(&self) -> &Arc<Vec<u8>> {
+        self.versions.back().unwrap()
+    }
+
+    /// The number of the newest version.
+    pub(super) fn version(&self) -> usize {
+        self.first + self.versions.len() - 1
+    }
+
+    /// A write, visible from now on and promised to nobody. Returns the version.
+    pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        let mut next = Vec::clone(self.now());
+        let end = offset + bytes.len();
+        next.resize(next.len().max(end), 0);
+        next[offset..end].copy_from_slice(bytes);
+        self.push(next)
+    }
+
+    pub(super) fn truncate(&mut self, size: usize) -> usize {
+        let mut next = Vec::clone(self.now());
+        next.resize(size, 0);
+        self.push(next)
+    }
+
+    /// What is found to be visible after an operation that failed.
+    pub(super) fn push(&mut self, next: Vec<u8>) -> usize {
+        self.versions.push_back(Arc::new(next));
+        self.version()
+    }
+
+    /// A record with these bytes of this version.
+    pub(super) fn promise_bytes(&mut self, range: Range<usize>, version: usize, sequence: Sequence) {
+        self.promises.push(Promise { range, version, sequence, what: Promised::Bytes });
+    }
+
+    /// A record that cuts the file.
+    pub(super) fn promise_cut(&mut self, from: usize, version: usize, sequence: Sequence) {
+        self.promises.push(Promise { range: from..usize::MAX, version, sequence, what: Promised::Size });
+    }
+
+    /// Records with everything of this version.
+    pub(super) fn promise_all(&mut self, version: usize, sequence: Sequence) {
+        self.promises.push(Promise { range: 0..usize::MAX, version, sequence, what: Promised::Size });
+    }
+
+    /// Forgets versions that cannot come back.
+    pub(super) fn prune(&mut self, acknowledged: Sequence) {
+        let all = |promise: &&Promise| promise.range == (0..usize::MAX) && promise.sequence <= acknowledged;
+        let Some(oldest) = self.promises.iter().filter(all).map(|promise| promise.version).max() else {
+            return;
+        };
+        while self.first < oldest {
+            self.versions.pop_front();
+            self.first += 1;
+        }
+        self.promises.retain(|promise| promise.version >= oldest);
+    }
+
+    /// Whether this may be what a crash left, when all records up to this one are there.
+    pub(super) fn check(&self, actual: &[u8], known: Sequence) -> Result<(), String> {
+        let active = || self.promises.iter().filter(|promise| promise.sequence <= known);
+        let size_floor =
+            active().filter(|promise| promise.what == Promised::Size).map(|promise| promise.version);
+        let size_floor = size_floor.max().unwrap_or(self.first).max(self.first);
+        let sizes = self.versions.iter().skip(size_floor - self.first).map(|version| version.len());
+        let ends = self.promises.iter().filter(|promise| promise.what == Promised::Bytes);
+        let mut sizes = sizes.chain(ends.map(|promise| promise.range.end));
+        if !sizes.any(|size| size == actual.len()) {
+            let sizes: Vec<usize> =
+                self.versions.iter().skip(size_floor - self.first).map(|version| version.len()).collect();
+            return Err(format!("{} bytes, allowed are {sizes:?}", actual.len()));
+        }
+        let reaches = |promise: &&Promise| promise.what == Promised::Bytes && promise.version >= size_floor;
+        if let Some(end) = active().filter(reaches).map(|promise| promise.range.end).max()
+            && actual.len() < end
+        {
+            return Err(format!("{} bytes, but the file was written durably up to {end}", actual.len()));
+        }
+        self.check_bytes(actual, active())
+    }
+
+    fn check_bytes<'a>(
+        &self,
+        actual: &[u8],
+        active: impl Iterator<Item = &'a Promise>,
+    ) -> Result<(), String> {
+        let mut floors = vec![self.first; actual.len()];
+        for promise in active {
+            let end = promise.range.end.min(actual.len());
+            for floor in floors.get_mut(promise.range.start.min(end)..end).unwrap_or_default() {
+                *floor = (*floor).max(promise.version);
+            }
+        }
+        let newest = self.now();
+        for (at, (byte, floor)) in actual.iter().zip(floors).enumerate() {
+            let of = |version: &Arc<Vec<u8>>| version.get(at).copied().unwrap_or(0);
+            if *byte == of(newest) {
+                continue;
+            }
+            if !self.versions.iter().skip(floor - self.first).any(|version| of(version) == *byte) {
+                let allowed: Vec<u8> = self.versions.iter().skip(floor - self.first).map(of).collect();
+                return Err(format!("byte {at} is {byte:#x}, allowed are {allowed:x?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn an_unstable_write_is_old_or_new_and_a_promised_one_is_new() {
+        let mut history = History::new(b"aaaa".to_vec());
+        let version = history.write(1, b"bb");
+        assert!(history.check(b"aaaa", 5).is_ok() && history.check(b"abba", 5).is_ok());
+        assert!(history.check(b"abca", 5).is_err() && history.check(b"aaa", 5).is_err());
+        history.promise_bytes(1..3, version, 6);
+        assert!(history.check(b"aaaa", 5).is_ok() && history.check(b"aaaa", 6).is_err());
+        let version = history.truncate(2);
+        history.promise_cut(2, version, 7);
+        assert!(history.check(b"abba", 6).is_ok() && history.check(b"abba", 7).is_err());
+        assert!(history.check(b"ab", 7).is_ok());
+        history.promise_all(version, 8);
+        history.prune(8);
+        assert!(history.check(b"ab", 8).is_ok() && history.check(b"aa", 8).is_err());
+    }
+}

@@ -1,0 +1,114 @@
+//! An index in memory, in the place of sled: it outlives a crash as it was, older, damaged, or not at all.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::plan::{Chance, IndexFate};
+use crate::error::{Error, Result};
+use crate::metadata::{Indexes, MetaStore};
+
+type Entries = BTreeMap<Bytes, Vec<u8>>;
+
+/// The one index of a machine.
+#[derive(Default)]
+pub(super) struct SimulatedIndexes {
+    entries: Arc<Mutex<Entries>>,
+    older: Mutex<Entries>,
+    unreadable: Mutex<bool>,
+}
+
+impl SimulatedIndexes {
+    /// Keeps a copy to come back to.
+    pub(super) fn copy(&self) {
+        self.older.lock().clone_from(&self.entries.lock());
+    }
+
+    /// Leaves what the next start finds. Whoever still has the old one open changes it no longer.
+    pub(super) fn crash(&mut self, fate: IndexFate, chance: &mut Chance) {
+        let mut entries = match fate {
+            IndexFate::Stays | IndexFate::Damaged => self.entries.lock().clone(),
+            IndexFate::Older => self.older.lock().clone(),
+            IndexFate::Gone => Entries::new(),
+        };
+        *self.unreadable.lock() = fate == IndexFate::Damaged && chance.one_in(3);
+        if fate == IndexFate::Damaged {
+            entries.retain(|_, _| !chance.one_in(4));
+            for value in entries.values_mut().filter(|value| !value.is_empty()) {
+                if chance.one_in(4) {
+                    let length = u32::try_from(value.len()).unwrap();
+                    value[chance.below(length) as usize] ^= 1 << chance.below(8);
+                }
+            }
+        }
+        self.entries = Arc::new(Mutex::new(entries));
+    }
+}
+
+impl Indexes for SimulatedIndexes {
+    fn open(&self, _directory: &Path, _cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
+        if *self.unreadable.lock() {
+            return Err(Error::corrupt("a simulated damage"));
+        }
+        Ok(Box::new(Store(Arc::clone(&self.entries))))
+    }
+
+    fn destroy(&self, _directory: &Path) -> Result<()> {
+        *self.unreadable.lock() = false;
+        self.entries.lock().clear();
+        Ok(())
+    }
+}
+
+struct Store(Arc<Mutex<Entries>>);
+
+/// Entries that a range takes out at a time.
+const STEP: usize = 64;
+
+impl MetaStore for Store {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().get(key).cloned())
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a> {
+        let mut start = Bound::Included(Bytes::copy_from_slice(from));
+        let end = Bytes::copy_from_slice(to.max(from));
+        let steps = std::iter::from_fn(move || {
+            if matches!(&start, Bound::Excluded(key) | Bound::Included(key) if *key >= end) {
+                return None;
+            }
+            let entries = self.0.lock();
+            let step: Vec<_> = entries
+                .range((start.clone(), Bound::Excluded(end.clone())))
+                .take(STEP)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            start = Bound::Excluded(step.last()?.0.clone());
+            Some(step)
+        });
+        Box::new(steps.flatten().map(Ok))
+    }
+
+    fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
+        let mut entries = self.0.lock();
+        for (key, value) in batch {
+            match value {
+                Some(value) => entries.insert(key, value),
+                None => entries.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! One life of a file system: start, what is there, work, and how it ends.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::clients::{Client, Trouble, read_all};
+use super::machine::Machine;
+use super::model::Model;
+use super::plan::{Chance, Crash, Life, NAMES};
+use super::tree::{self, Kind};
+use super::{Failure, Result, lost};
+use crate::error;
+use crate::file_system::FileSystem;
+use crate::identity::InodeId;
+use crate::tiering::Tier;
+
+/// After so long everything that is put off was done.
+const SETTLED: Duration = Duration::from_secs(200);
+
+/// Lives, and leaves the machine as the next life finds it. The last life of a plan is only a look at what is there.
+pub(super) fn live(machine: &mut Machine, model: &mut Option<Model>, life: &Life, seed: u64) -> Result {
+    machine.indexes.copy();
+    machine.clock.go_back(life.clock_back);
+    machine.disk.fail_power_at(life.end.step);
+    if let Some(step) = life.sync_fails_at {
+        machine.disk.fail_sync_at(step);
+    }
+    let trouble = Trouble {
+        storm: life.storm_percent > 0,
+        full: life.room_bytes.is_some(),
+        syncs_fail: life.sync_fails_at.is_some(),
+    };
+    machine.run(seed, async {
+        let fs = match machine.open().await {
+            Ok(fs) => fs,
+            Err(_) if machine.disk.is_off() || trouble.syncs_fail => return Ok(()),
+            Err(error) => return lost(format!("the file system does not open: {error:?}")),
+        };
+        match look(&fs, model).await {
+            Ok(result) => result?,
+            Err(_) if machine.disk.is_off() || trouble.syncs_fail => return Ok(()),
+            Err(error) => return lost(format!("the file system cannot be read: {error:?}")),
+        }
+        if life.settles && !trouble.syncs_fail {
+            tokio::time::sleep(SETTLED).await;
+            if !machine.disk.is_off() {
+                check_nothing_leaked(&fs).await?;
+            }
+        }
+        work(machine, &fs, model, life, trouble, seed).await
+    })?;
+    machine.objects.storm(0, 0);
+    machine.disk.set_capacity(None);
+    machine.crash(life.end.how, life.end.index);
+    Ok(())
+}
+
+/// Looks at what a crash left, and whether it may be so.
+async fn look(fs: &FileSystem, model: &mut Option<Model>) -> error::Result<Result> {
+    fs.release_orphans().await?;
+    let found = tree::read(fs)?;
+    let Some(model) = model else {
+        *model = Some(Model::new(found[&InodeId::ROOT].mode));
+        return Ok(Ok(()));
+    };
+    let mut notes = BTreeMap::new();
+    for key in 0..NAMES {
+        if let Some(value) = fs.note(&format!("note/{key}"))? {
+            notes.insert(key, value[0]);
+        }
+    }
+    let mut contents = BTreeMap::new();
+    for (inode, node) in &found {
+        if node.kind == Kind::File {
+            contents.insert(*inode, read_all(fs, *inode).await?);
+        }
+    }
+    let check = || -> Result {
+        let known = model.survived(&found, &notes)?;
+        for (inode, content) in &contents {
+            let history = &model.files[inode];
+            history.check(content, known).map_err(|text| {
+                Failure::Lost(format!("inode {inode}, records up to {known} are there: {text}"))
+            })?;
+        }
+        for inode in found.keys() {
+            let change = fs.attributes(*inode).map_err(|error| Failure::Lost(error.to_string()))?.change;
+            model.check_change(*inode, change)?;
+        }
+        Ok(())
+    };
+    let checked = check();
+    model.restart(found, notes, contents);
+    Ok(checked)
+}
+
+async fn work(
+    machine: &Machine,
+    fs: &FileSystem,
+    model: &mut Option<Model>,
+    life: &Life,
+    trouble: Trouble,
+    seed: u64,
+) -> Result {
+    let Some(model) = model else { return Ok(()) };
+    machine.objects.storm(seed, life.storm_percent);
+    machine.disk.set_capacity(life.room_bytes.map(|room| machine.disk.used_bytes() + room));
+    let shared = RefCell::new(std::mem::replace(model, Model::new(0)));
+    let clients = life.clients.len() as u64;
+    let work = life.clients.iter().zip(0..).map(|(operations, number)| {
+        let chance = Chance::new(seed ^ number << 40);
+        let (fs, model) = (fs, &shared);
+        async move {
+            let open = Vec::new();
+            Client { fs, machine, model, number, clients, chance, open, trouble }.work(operations).await
+        }
+    });
+    let results = join_all(work).await;
+    *model = shared.into_inner();
+    results.into_iter().collect::<Result<Vec<()>>>()?;
+    machine.objects.storm(0, 0);
+    machine.disk.set_capacity(None);
+    if life.end.how == Crash::Stop && !machine.disk.is_off() {
+        match fs.shutdown().await {
+            Ok(()) => model.all_is_durable(),
+            Err(_) if machine.disk.is_off() || trouble.syncs_fail => {}
+            Err(error) => return lost(format!("the file system does not close: {error:?}")),
+        }
+    }
+    machine.disk.cut_power();
+    Ok(())
+}
+
+/// Every segment and every object is somebody's.
+async fn check_nothing_leaked(fs: &FileSystem) -> Result {
+    let volume = fs.volume();
+    let failed = |error: error::Error| Failure::Lost(error.to_string());
+    let rows = volume.segments().map_err(failed)?;
+    for (id, record) in &rows {
+        if record.live_bytes == 0 && volume.standard.active() != Some(*id) {
+            return Err(Failure::Leaked(format!("segment {id} has nothing live: {record:?}")));
+        }
+    }
+    let of = |tier: Tier| rows.iter().filter(move |(_, row)| row.tier == tier).map(|(id, _)| *id);
+    let mut files: Vec<_> = volume.standard.list().map_err(failed)?.into_iter().map(|(id, _)| id).collect();
+    files.retain(|id| volume.standard.active() != Some(*id));
+    files.sort_unstable();
+    let expected: Vec<_> = of(Tier::Standard).filter(|id| volume.standard.active() != Some(*id)).collect();
+    if files != expected {
+        return Err(Failure::Leaked(format!("segment files {files:?}, but rows {expected:?}")));
+    }
+    let mut objects: Vec<_> =
+        volume.cold.list().await.map_err(failed)?.into_iter().map(|(id, _)| id).collect();
+    objects.sort_unstable();
+    let expected: Vec<_> = of(Tier::InfrequentAccess).collect();
+    if objects != expected {
+        return Err(Failure::Leaked(format!("objects {objects:?}, but rows {expected:?}")));
+    }
+    Ok(())
+}
