@@ -3,6 +3,7 @@
 //! It knows no NFS, no policy, no HTTP and no command line.
 
 pub mod attributes;
+mod broken;
 mod budgets;
 mod buffer;
 mod codec;

@@ -9,6 +9,7 @@ use super::inbox::{Inbox, Queued};
 use super::ledger::{Ledger, LiveFile, LiveFrame};
 use super::progress::Progress;
 use super::supply::Supply;
+use crate::broken::{Broken, broken};
 use crate::disk::{AlignedBuffer, DiskFile, OpenHow};
 use crate::error::{Error, Result};
 use crate::identity::Lsn;
@@ -68,7 +69,13 @@ impl FrameWriter {
             _ => self.rotate(first.lsn)?,
         };
         let frame = seal(&current, first.lsn, content, batch)?;
-        let written = current.file.write_all_at(frame.as_slice(), current.offset);
+        if broken(Broken::DurableBeforeWritten) {
+            self.progress.advance(last.lsn);
+        }
+        let mut written = current.file.write_all_at(frame.as_slice(), current.offset);
+        if broken(Broken::FailedSyncIgnored) {
+            written = Ok(());
+        }
         written.map_err(Error::io("cannot write a journal file in", &self.place.directory))?;
         current.offset += bytes;
         current.next_frame += 1;
@@ -92,7 +99,9 @@ impl FrameWriter {
         file.write_all_at(block.as_slice(), 0).map_err(Error::io("cannot write", &spare))?;
         home.disk.rename(&spare, &path).map_err(Error::io("cannot rename to", &path))?;
         let directory = &self.place.directory;
-        home.disk.sync_directory(directory).map_err(Error::io("cannot sync", directory))?;
+        if !broken(Broken::JournalNameNotSynced) {
+            home.disk.sync_directory(directory).map_err(Error::io("cannot sync", directory))?;
+        }
         self.ledger.add_file(LiveFile { path, first });
         Ok(Current { file, key: header.sealing_key(home), offset: HEADER_BYTES, next_frame: 0 })
     }

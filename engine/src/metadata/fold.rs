@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::store::Parts;
+use crate::broken::{Broken, broken};
 use crate::error::{Error, Result};
 use crate::identity::Lsn;
 use crate::journal::Starved;
@@ -157,6 +158,9 @@ fn fold_as_needed(parts: &Parts) -> Result<()> {
 fn fold(parts: &Parts) -> Result<bool> {
     let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
     threads::block_on(parts.progress.reached(frozen.last))?;
+    if broken(Broken::TrimmedBeforeCheckpoint) {
+        parts.journal.trim(frozen.last);
+    }
     if parts.checkpoints.covered() < frozen.last {
         parts.checkpoints.add_delta(&frozen)?;
     }

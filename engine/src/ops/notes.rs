@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::broken::{Broken, broken};
 use crate::error::Result;
 use crate::journal::Ticket;
 use crate::records::key;
@@ -24,6 +25,7 @@ impl Volume {
             Some(value) => change.put(key::note(name), value.to_vec()),
             None => change.delete(key::note(name)),
         }
-        Ok(change.commit())
+        let ticket = change.commit();
+        Ok(if broken(Broken::NoteNotAwaited) { Ticket::nothing() } else { ticket })
     }
 }

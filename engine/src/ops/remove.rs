@@ -2,6 +2,7 @@
 
 use super::entries::{self, EntryDelta};
 use super::permission;
+use crate::broken::{Broken, broken};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::file_system::{Entry, Removed};
@@ -50,7 +51,9 @@ impl Volume {
         if self.pins.is_pinned(inode) || self.orphans_are_kept() {
             self.bump(inode, &mut new, now);
             change.update_inode(inode, &old, new);
-            change.put(key::orphan(inode), Vec::new());
+            if !broken(Broken::OrphanNotNoted) {
+                change.put(key::orphan(inode), Vec::new());
+            }
         } else {
             change.delete_inode(inode, &old);
             self.forget(inode);

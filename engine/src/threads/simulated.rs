@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
+use crate::broken::Broken;
+
 thread_local! {
     static CURRENT: RefCell<Option<(Schedule, usize)>> = const { RefCell::new(None) };
 }
@@ -32,6 +34,7 @@ struct State {
     running: usize,
     threads: Vec<Arc<Slot>>,
     panicked: bool,
+    broken: Option<Broken>,
 }
 
 struct Slot {
@@ -141,12 +144,18 @@ impl Slot {
 
 impl Schedule {
     /// Makes the calling thread the first of a new schedule, until [`Schedule::finish`].
-    pub(crate) fn begin(seed: u64) -> Schedule {
+    pub(crate) fn begin(seed: u64, broken: Option<Broken>) -> Schedule {
         let slot = Arc::new(Slot { wait: Wait::Running.into(), turn: parking_lot::Condvar::new() });
-        let state = State { random: mix(seed), running: RUNTIME, threads: vec![slot], panicked: false };
+        let state =
+            State { random: mix(seed), running: RUNTIME, threads: vec![slot], panicked: false, broken };
         let schedule = Schedule(Arc::new(Shared { state: state.into(), woken: AtomicBool::new(false) }));
         assert!(CURRENT.replace(Some((schedule.clone(), RUNTIME))).is_none(), "one schedule at a time");
         schedule
+    }
+
+    /// The rule that is broken in it.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        self.0.state.lock().broken
     }
 
     /// Lets all other threads come to their end, which they must, and leaves the schedule.
@@ -367,7 +376,7 @@ mod tests {
 
     /// The order in which two threads that pass a switch point many times get on.
     fn trace(seed: u64) -> Vec<usize> {
-        let schedule = Schedule::begin(seed);
+        let schedule = Schedule::begin(seed, None);
         let trace = Arc::new(parking_lot::Mutex::new(Vec::new()));
         let threads: Vec<_> = (0..2)
             .map(|number| {
@@ -396,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_future_of_the_runtime_goes_on_when_a_thread_completes_it() {
-        let schedule = Schedule::begin(1);
+        let schedule = Schedule::begin(1, None);
         let idle = schedule.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

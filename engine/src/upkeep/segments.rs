@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::broken::{Broken, broken};
 use crate::error::Result;
 use crate::identity::SegmentId;
 use crate::records::{SegmentRecord, key};
@@ -42,7 +43,7 @@ impl Volume {
             .filter(|(id, _)| candidates.iter().any(|(c, _)| c == id))
             .collect();
         let unreferenced_at = self.store.committed();
-        if self.store.checkpointed() < unreferenced_at {
+        if self.store.checkpointed() < unreferenced_at && !broken(Broken::DeletedBeforeDurable) {
             self.store.checkpoint().await?;
         }
         for (id, record) in dead {
@@ -62,7 +63,9 @@ impl Volume {
         let active = self.standard.active();
         let rows = self.segments()?.into_iter();
         let dead = rows.filter(|(id, record)| {
-            record.live_bytes == 0 && Some(*id) != active && !self.uploads.contains(*id)
+            let dead = record.live_bytes == 0
+                || (record.tier == Tier::InfrequentAccess && broken(Broken::DeletedWhileLive));
+            dead && Some(*id) != active && !self.uploads.contains(*id)
         });
         Ok(dead.collect())
     }

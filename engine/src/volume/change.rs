@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Look, Volume, look};
 use crate::attributes::{FileKind, Timestamp};
+use crate::broken::{Broken, broken};
 use crate::buffer::DirtyView;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
@@ -101,7 +102,9 @@ impl<'a> Change<'a> {
     pub(crate) fn delete_inode(&mut self, inode: InodeId, old: &Inode) {
         self.count(old, -1);
         if let Content::File { id, age_second, .. } = &old.content {
-            self.put(key::dead_content(*id), Vec::new());
+            if !broken(Broken::ContentNotReleased) {
+                self.put(key::dead_content(*id), Vec::new());
+            }
             if let Some(second) = age_second {
                 self.delete(age_key(*second, inode));
             }
@@ -138,7 +141,7 @@ impl<'a> Change<'a> {
         old: Option<&Extent>,
         new: Option<&Extent>,
     ) -> Result<()> {
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|_| !broken(Broken::CounterNotMoved)) {
             let segment = self.segment(old)?;
             segment.live_bytes = segment.live_bytes.saturating_sub(u64::from(old.address.sealed_bytes));
         }

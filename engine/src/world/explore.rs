@@ -30,7 +30,7 @@ fn last_look() -> Life {
 
 /// Runs a plan; returns a digest of all that was written.
 pub(super) fn run(plan: &Plan) -> Result<u64> {
-    let mut machine = Machine::new(plan.seed);
+    let mut machine = Machine::new(plan.seed, plan.broken);
     let mut model = None;
     let mut trace = 0;
     let last = last_look();

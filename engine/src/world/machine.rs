@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::index::SimulatedIndexes;
 use super::plan::{Chance, Crash, IndexFate};
 use crate::attributes::Timestamp;
+use crate::broken::Broken;
 use crate::budgets::Budgets;
 use crate::disk::simulated::SimulatedDisk;
 use crate::environment::{Clock, Entropy, Environment};
@@ -29,6 +30,8 @@ pub(super) struct Machine {
     entropy: Arc<SimulatedEntropy>,
     chance: Chance,
     id: FileSystemId,
+    /// A rule that the engine breaks.
+    broken: Option<Broken>,
     pub(super) indexes: Arc<SimulatedIndexes>,
     /// The key file is on the real disk.
     local: tempfile::TempDir,
@@ -41,7 +44,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 impl Machine {
     /// A computer with an empty file system.
-    pub(super) fn new(seed: u64) -> Machine {
+    pub(super) fn new(seed: u64, broken: Option<Broken>) -> Machine {
         let local = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let entropy = Arc::new(SimulatedEntropy(Mutex::new(Chance::new(seed ^ 0xe))));
         KeyFile::create(&local.path().join("key"), entropy.as_ref()).unwrap();
@@ -53,6 +56,7 @@ impl Machine {
             entropy,
             chance: Chance::new(seed ^ 0xc),
             id: FileSystemId::from_random([0; 16]),
+            broken,
             indexes: Arc::default(),
             local,
         };
@@ -92,7 +96,7 @@ impl Machine {
 
     /// Runs something until it is done, with the threads of the engine in an order that the seed decides.
     pub(super) fn run<T>(&self, seed: u64, body: impl Future<Output = T>) -> T {
-        let schedule = Schedule::begin(seed);
+        let schedule = Schedule::begin(seed, self.broken);
         let idle = schedule.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

@@ -1,5 +1,6 @@
 //! What happens in a run: made of a seed, and data, so that it can be shrunk.
 
+use crate::broken::Broken;
 use crate::file_system::Stability;
 use crate::tiering::Tier;
 
@@ -7,6 +8,8 @@ use crate::tiering::Tier;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) seed: u64,
+    /// A rule that the engine breaks, to see that it is noticed.
+    pub(super) broken: Option<Broken>,
     pub(super) lives: Vec<Life>,
 }
 
@@ -162,7 +165,7 @@ impl Plan {
     pub(super) fn of(seed: u64) -> Plan {
         let mut chance = Chance::new(seed);
         let lives = 2 + chance.below(5);
-        Plan { seed, lives: (0..lives).map(|_| Life::any(&mut chance)).collect() }
+        Plan { seed, broken: None, lives: (0..lives).map(|_| Life::any(&mut chance)).collect() }
     }
 
     pub(super) fn operations(&self) -> usize {
