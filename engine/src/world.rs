@@ -25,6 +25,14 @@ pub(crate) enum Failure {
     Leaked(String),
 }
 
+impl Failure {
+    /// Its text as far as it does not depend on numbers.
+    fn kind(&self) -> &str {
+        let (Failure::Lost(text) | Failure::Leaked(text)) = self;
+        text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default()
+    }
+}
+
 type Result<T = ()> = std::result::Result<T, Failure>;
 
 fn lost<T>(what: impl Into<String>) -> Result<T> {

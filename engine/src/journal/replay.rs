@@ -1,6 +1,7 @@
 //! Reading the journal back after a start.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::ledger::{LiveFile, LiveFrame};
 use super::record::{self, Changes};
 use crate::broken::{Broken, broken};
 use crate::codec::Reader;
-use crate::disk::{DiskFile, OpenHow};
+use crate::disk::{AlignedBuffer, DiskFile, OpenHow};
 use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
@@ -37,7 +38,7 @@ pub(crate) fn replay(
     let next_number = found.last().map_or(1, |file| file.header.number.saturating_add(1));
     let mut replayed =
         Replayed { last: covered, next_number, files: VecDeque::new(), frames: VecDeque::new() };
-    let mut begun = false;
+    let (mut begun, mut last_frame) = (false, None);
     for (index, file) in found.iter().enumerate() {
         let live = LiveFile { path: file.path.clone(), first: file.header.first };
         replayed.files.push_back(live);
@@ -52,11 +53,12 @@ pub(crate) fn replay(
             return Err(damaged(&file.path, what));
         }
         begun = true;
-        file.replay(&place.home, &mut replayed, &mut apply)?;
-        // What a killed process had written and not yet synced may be in memory only. It counts from now on.
-        if !broken(Broken::ReplayNotSynced) {
-            file.file.sync_data().map_err(Error::io("cannot sync", &file.path))?;
-        }
+        last_frame = file.replay(&place.home, &mut replayed, &mut apply)?.map(|frame| (file, frame));
+    }
+    if let Some((file, frame)) = last_frame
+        && !broken(Broken::ReplayNotSynced)
+    {
+        file.write_again(place, frame)?;
     }
     Ok(replayed)
 }
@@ -105,13 +107,15 @@ impl Found {
         home: &Home,
         replayed: &mut Replayed,
         apply: &mut impl FnMut(Lsn, Changes) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<Range<u64>>> {
+        let mut last_frame = None;
         let key = self.header.sealing_key(home);
         let mut offset = HEADER_BYTES;
         let mut next = self.header.first;
         for number in 0.. {
             let Some(frame) = self.frame(&key, offset, |found| found == number)? else {
-                return self.check_end(&key, offset, number);
+                self.check_end(&key, offset, number)?;
+                break;
             };
             if frame.first != next {
                 return Err(damaged(
@@ -135,9 +139,24 @@ impl Found {
             }
             let last = Lsn(next.0.saturating_sub(1));
             replayed.frames.push_back(LiveFrame { last, bytes: frame.bytes });
-            offset = offset.saturating_add(frame.bytes);
+            let end = offset.saturating_add(frame.bytes);
+            last_frame = Some(offset..end);
+            offset = end;
         }
-        Ok(())
+        Ok(last_frame)
+    }
+
+    /// Writes the last frame of the journal once more, as it is. A process that was killed, or one whose write failed, may have left it
+    /// in the memory of the system only, and the system may say of a sync that there is nothing to do. All frames before it were
+    /// durable when it was written.
+    fn write_again(&self, place: &Place, frame: Range<u64>) -> Result<()> {
+        let length = usize::try_from(frame.end.saturating_sub(frame.start)).unwrap_or(0);
+        let mut bytes = AlignedBuffer::zeroed(length);
+        let read = self.file.read_at(bytes.as_mut_slice(), frame.start);
+        read.map_err(Error::io("cannot read", &self.path))?;
+        let file = place.home.disk.open(&self.path, OpenHow::DirectDurable);
+        let file = file.map_err(Error::io("cannot open", &self.path))?;
+        file.write_all_at(bytes.as_slice(), frame.start).map_err(Error::io("cannot write", &self.path))
     }
 
     /// The frame at the offset, if it authenticates and its number is as wanted.

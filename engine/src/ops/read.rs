@@ -22,7 +22,7 @@ use crate::volume::{Look, PieceRow, Volume};
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
 /// How often a read begins again because what it was about to read was moved meanwhile.
-const MOVED_RETRIES_MAX: u32 = 4;
+pub(super) const MOVED_RETRIES_MAX: u32 = 4;
 
 impl Volume {
     pub(crate) async fn read(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {

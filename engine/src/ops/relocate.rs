@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::read::apply_pieces;
+use super::read::{MOVED_RETRIES_MAX, apply_pieces};
 use super::write::enter_age_index;
 use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
@@ -69,6 +69,23 @@ pub(crate) struct Swung {
 impl Volume {
     /// Reads up to `blocks_max` blocks of a file for rewriting.
     pub(crate) async fn gather(
+        &self,
+        inode: InodeId,
+        select: Select,
+        from: BlockIndex,
+        blocks_max: usize,
+    ) -> Result<Gathered> {
+        let mut tries = 0;
+        loop {
+            match self.gather_once(inode, select, from, blocks_max).await {
+                // As for a read: the segment may have been released after its blocks were moved or overwritten.
+                Err(Error::Corrupt { .. } | Error::Io { .. }) if tries < MOVED_RETRIES_MAX => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn gather_once(
         &self,
         inode: InodeId,
         select: Select,

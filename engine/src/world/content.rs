@@ -111,11 +111,16 @@ impl History {
                 self.versions.iter().skip(size_floor - self.first).map(|version| version.len()).collect();
             return Err(format!("{} bytes, allowed are {sizes:?}", actual.len()));
         }
-        let reaches = |promise: &&Promise| promise.what == Promised::Bytes && promise.version >= size_floor;
-        if let Some(end) = active().filter(reaches).map(|promise| promise.range.end).max()
-            && actual.len() < end
-        {
-            return Err(format!("{} bytes, but the file was written durably up to {end}", actual.len()));
+        let later = |version: usize| self.versions.iter().skip(version.max(self.first) - self.first);
+        let short = |promise: &&Promise| {
+            promise.what == Promised::Bytes
+                && promise.version >= size_floor
+                && actual.len() < promise.range.end
+                && !later(promise.version).any(|version| version.len() == actual.len())
+        };
+        if let Some(promise) = active().find(short) {
+            let (found, end) = (actual.len(), promise.range.end);
+            return Err(format!("{found} bytes, but the file was written durably up to {end}"));
         }
         self.check_bytes(actual, active())
     }

@@ -54,13 +54,14 @@ pub(super) fn try_run(plan: &Plan) -> Result<u64> {
 }
 
 /// A shorter plan that fails, too.
-pub(super) fn shrink(plan: &Plan) -> Plan {
+pub(super) fn shrink(plan: &Plan, failure: &Failure) -> Plan {
     let mut best = plan.clone();
     let mut tries_left = 400;
+    let fails_so = |candidate: &Plan| try_run(candidate).is_err_and(|found| found.kind() == failure.kind());
     loop {
         let Some(better) = smaller(&best).into_iter().find(|candidate| {
             tries_left -= 1;
-            tries_left > 0 && try_run(candidate).is_err()
+            tries_left > 0 && fails_so(candidate)
         }) else {
             return best;
         };
@@ -138,6 +139,6 @@ pub(super) fn explore(first_seed: u64, crashes: u64) -> Tally {
 
 fn report(plan: &Plan, failure: &Failure) {
     eprintln!("seed {}: {failure:?}; shrinking {} operations", plan.seed, plan.operations());
-    let short = shrink(plan);
+    let short = shrink(plan, failure);
     eprintln!("seed {}: {:?} with {short:#?}", plan.seed, try_run(&short));
 }
