@@ -17,6 +17,7 @@ use crate::identity::{Epoch, FileSystemId, Generation, InodeId};
 use crate::journal::{Pending, Ticket};
 use crate::ops::NewContent;
 use crate::tiering::{DueCursor, DuePage, FileFacts, Status, Tier, Transitioned};
+use crate::verify::{VerifyOptions, VerifyProgress, VerifyReport};
 use crate::volume::Volume;
 
 pub use options::{ColdStoreConfig, OpenOptions};
@@ -240,6 +241,11 @@ impl FileSystem {
     /// How things stand.
     pub fn status(&self) -> Result<Status> {
         self.volume.status()
+    }
+
+    /// Checks everything that the file system says about itself, while it is in use. What is found is in the report, not an error.
+    pub async fn verify(&self, options: &VerifyOptions, progress: &VerifyProgress) -> Result<VerifyReport> {
+        self.volume.verify(options, progress).await
     }
 
     /// Makes a file system below the data directory. The first server start does it.

@@ -25,6 +25,7 @@ mod threads;
 pub mod tiering;
 mod tiers;
 mod upkeep;
+mod verify;
 mod volume;
 #[cfg(test)]
 mod world;
@@ -39,3 +40,6 @@ pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
 pub use keys::KeyFile;
 pub use tiering::*;
+pub use verify::{
+    Checked, Counter, Depth, Finding, Problem, Severity, Stage, VerifyOptions, VerifyProgress, VerifyReport,
+};

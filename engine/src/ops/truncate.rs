@@ -1,6 +1,7 @@
 //! Changing the size of a file.
 
 use super::permission;
+use super::relocate::keep_age_index;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
@@ -29,6 +30,7 @@ pub(super) fn truncate(
         replace_content(change, inode, &mut new, fresh);
     } else if new_size < size && stored > 0 {
         cut(change, &mut new, id, new_size)?;
+        keep_age_index(change, inode, &mut new);
     }
     if let Content::File { size, .. } = &mut new.content {
         *size = new_size;

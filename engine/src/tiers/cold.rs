@@ -161,7 +161,6 @@ impl ColdTier {
     }
 
     /// All segments with the lengths of their objects. For the search for orphans only: the listing may be stale.
-    #[cfg(test)]
     pub(crate) async fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
         let request = Request::List { prefix: self.location.segments() };
         let objects = match self.stack.store.call(&request).await {

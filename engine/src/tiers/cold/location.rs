@@ -52,7 +52,6 @@ impl Location {
     }
 
     /// The segment whose object has this path; `None` for all other paths.
-    #[cfg(test)]
     pub(super) fn parse(&self, path: &Path) -> Option<SegmentId> {
         let mut id = [0; 16];
         hex::decode_to_slice(path.filename()?, &mut id).ok()?;
