@@ -248,6 +248,17 @@ impl FileSystem {
         self.volume.verify(options, progress).await
     }
 
+    /// The same for a file system that no process has open. It changes nothing, and reports damage that an open would fail on.
+    pub async fn verify_offline(
+        data: &Path,
+        id: FileSystemId,
+        open: &OpenOptions,
+        options: &VerifyOptions,
+        progress: &VerifyProgress,
+    ) -> Result<VerifyReport> {
+        crate::verify::offline::verify(data, id, open, options, progress).await
+    }
+
     /// Makes a file system below the data directory. The first server start does it.
     pub fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
         open::make(data, options)

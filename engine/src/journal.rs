@@ -40,7 +40,7 @@ use writer::FrameWriter;
 
 pub(crate) use progress::{Progress, Starved, State};
 pub(crate) use record::Changes;
-pub(crate) use replay::{Replayed, replay};
+pub(crate) use replay::{FileAudit, Replayed, audit, replay};
 pub use ticket::{Durable, Pending, Ticket};
 
 /// Where the journal is and how large its files are.
@@ -49,6 +49,11 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     pub(crate) home: Home,
     pub(crate) file_bytes: u64,
+}
+
+/// Whether the journal makes files of this name in its directory.
+pub(crate) fn makes(name: &str) -> bool {
+    files::parse(name).is_some()
 }
 
 /// The journal of an open file system.
@@ -99,6 +104,11 @@ impl Journal {
             self.supply.recycle(path.clone());
             self.ledger.recycled(&path);
         }
+    }
+
+    /// The files in use, oldest first.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.ledger.files()
     }
 
     /// The names of files that the journal did not make, or that it would have recycled.

@@ -41,5 +41,6 @@ pub use journal::{Durable, Pending, Ticket};
 pub use keys::KeyFile;
 pub use tiering::*;
 pub use verify::{
-    Checked, Counter, Depth, Finding, Problem, Severity, Stage, VerifyOptions, VerifyProgress, VerifyReport,
+    Checked, Counter, Depth, Finding, Problem, Severity, Stage, Unused, VerifyOptions, VerifyProgress,
+    VerifyReport,
 };

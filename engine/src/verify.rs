@@ -7,6 +7,8 @@
 //! | [`contents`] | extents and pieces, and the sums that inodes and segments keep of them |
 //! | [`segments`] | segments against the files and objects that there are |
 //! | [`strays`] | files that nobody knows |
+//! | [`offline`] | a file system that is not open |
+//! | [`deep`] | every byte of journal, checkpoints, index, segments and objects |
 //!
 //! The structure is read through [`Look`](crate::volume::Look), so that the same code runs beside live traffic and within a
 //! transaction. What is found beside traffic is a suspicion: [`settle`] looks again before it is reported.
@@ -16,18 +18,22 @@
 //! engine) and the numbers of the directories that are known to be reachable, up to the same budget.
 
 mod contents;
+mod deep;
 mod names;
 mod namespace;
+pub(crate) mod offline;
 mod options;
 mod problem;
 mod reach;
 mod report;
 mod segments;
 mod settle;
+mod site;
 mod strays;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -36,7 +42,9 @@ use crate::volume::Volume;
 
 pub use options::{Depth, Stage, VerifyOptions, VerifyProgress};
 pub use problem::{Counter, Problem, Severity};
-pub use report::{Checked, Finding, VerifyReport};
+pub use report::{Checked, Finding, Unused, VerifyReport};
+use site::Site;
+use structure::Found;
 
 impl Volume {
     /// Checks an open file system, while it is in use.
@@ -46,13 +54,28 @@ impl Volume {
         progress: &VerifyProgress,
     ) -> Result<VerifyReport> {
         let volume = Arc::clone(self);
-        let (own_options, own_progress) = (options.clone(), progress.clone());
-        let mut found =
-            crate::data::blocking(move || settle::structure(&volume, &own_options, &own_progress)).await?;
-        progress.enter(Stage::Files, 0);
-        segments::check(self, &mut found).await?;
-        strays::check(self, &mut found)?;
-        let volume = Arc::clone(self);
-        crate::data::blocking(move || names::name(&volume, found)).await
+        let (options, progress) = (options.clone(), progress.clone());
+        let runtime = tokio::runtime::Handle::current();
+        // Scans block, and requests to the object store do not: both are done from one thread that may block.
+        crate::data::blocking(move || {
+            let found = Found::new(options.findings_max);
+            runtime.block_on(site_report(&Site::live(&volume), &options, &progress, found))
+        })
+        .await
     }
+}
+
+async fn site_report(
+    site: &Site<'_>,
+    options: &VerifyOptions,
+    progress: &VerifyProgress,
+    before: Found,
+) -> Result<VerifyReport> {
+    let mut found = settle::structure(site, options, progress)?;
+    found.prepend(before);
+    progress.enter(Stage::Files, 0);
+    segments::check(site, &mut found).await?;
+    strays::check(site, &mut found)?;
+    deep::check(site, options, progress, &mut found).await?;
+    Ok(names::name(site.look, found))
 }

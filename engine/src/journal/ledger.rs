@@ -52,6 +52,10 @@ impl Ledger {
         state.frames.push_back(frame);
     }
 
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.0.lock().files.iter().map(|file| file.path.clone()).collect()
+    }
+
     /// Whether the file is in use, or given back and not yet recycled.
     pub(super) fn knows(&self, path: &Path) -> bool {
         let state = self.0.lock();

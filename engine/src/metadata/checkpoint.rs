@@ -7,6 +7,7 @@
 mod file;
 mod manifest;
 mod reader;
+mod view;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use crate::threads::Mutex;
 pub(crate) use file::Kind;
 pub(crate) use manifest::{FileEntry, Manifest};
 use reader::CheckpointReader;
+pub(crate) use view::CheckpointView;
 
 /// The checkpoints of an open store.
 pub(crate) struct Checkpoints {

@@ -202,21 +202,6 @@ impl Store {
         }
     }
 
-    /// The disk and the directory that it lives on and in.
-    pub(crate) fn place(&self) -> (&dyn Disk, &Path) {
-        (self.parts.home.disk.as_ref(), &self.parts.directory)
-    }
-
-    /// The names of files in the journal's directory that are of no use.
-    pub(crate) fn journal_strays(&self) -> Result<Vec<String>> {
-        self.parts.journal.strays(&self.parts.directory.join("journal"), self.parts.home.disk.as_ref())
-    }
-
-    /// The names of files in the directory of the checkpoints that are of no use.
-    pub(crate) fn checkpoint_strays(&self) -> Result<Vec<String>> {
-        self.parts.checkpoints.strays()
-    }
-
     /// Why no more changes are accepted.
     pub(crate) fn halted(&self) -> Option<String> {
         self.parts.progress.halted().map(|error| match error {

@@ -160,6 +160,30 @@ impl ColdTier {
         opener.open_directory(&batch, bytes)
     }
 
+    /// An object of that length, whole, in memory.
+    pub(crate) async fn whole(&self, segment: SegmentId, length: u64) -> Result<Bytes> {
+        Ok(self.get(segment, 0..length.max(1)).await?.0)
+    }
+
+    /// What opens the blocks of a segment.
+    pub(crate) fn opener(&self, segment: SegmentId) -> SegmentOpener {
+        SegmentOpener::new(self.file_system, &self.data_key, segment)
+    }
+
+    /// The names of objects below the file system's prefix that are of no segment.
+    pub(crate) async fn strays(&self) -> Result<Vec<String>> {
+        let request = Request::List { prefix: self.location.everything() };
+        match self.stack.store.call(&request).await {
+            Ok(Reply::Objects(objects)) => Ok(objects
+                .iter()
+                .filter(|object| self.location.parse(&object.location).is_none())
+                .map(|object| object.location.to_string())
+                .collect()),
+            Ok(_) | Err(StoreError::NotFound) => Ok(Vec::new()),
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+
     /// All segments with the lengths of their objects. For the search for orphans only: the listing may be stale.
     pub(crate) async fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
         let request = Request::List { prefix: self.location.segments() };

@@ -69,7 +69,7 @@ impl Pass {
     }
 }
 
-impl<L: Look> Structure<'_, L> {
+impl<L: Look + ?Sized> Structure<'_, L> {
     pub(super) fn check_contents(&mut self, next_id: u64) -> Result<()> {
         let mut from = ContentId(0);
         loop {

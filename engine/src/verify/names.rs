@@ -8,21 +8,19 @@ use bytes::Bytes;
 
 use super::problem::Problem;
 use super::report::{Finding, VerifyReport};
-use super::structure::Found;
+use super::structure::{Found, each_row};
 use crate::error::Result;
 use crate::identity::{ContentId, InodeId, SegmentId};
 use crate::records::{Content, Dentry, Extent, Inode, key};
-use crate::volume::{Look, Volume};
+use crate::volume::Look;
 
 /// Files that are named for one finding.
 const NAMES_MAX: usize = 1000;
 /// Directories above a file that are looked up.
 const DEPTH_MAX: usize = 4096;
-const ROWS: usize = 1024;
 
 /// The report.
-pub(super) fn name(volume: &Volume, found: Found) -> Result<VerifyReport> {
-    let look = volume.store.as_ref();
+pub(super) fn name(look: &(dyn Look + Sync), found: Found) -> VerifyReport {
     let problems: Vec<Problem> = found.suspicions.into_iter().map(|one| one.problem).collect();
     let mut names = Names::default();
     if !problems.is_empty() {
@@ -33,12 +31,13 @@ pub(super) fn name(volume: &Volume, found: Found) -> Result<VerifyReport> {
         let files = names.of(look, &problem);
         Finding { problem, files }
     });
-    Ok(VerifyReport {
+    VerifyReport {
         findings: findings.collect(),
         more: found.more,
         checked: found.checked,
         unsettled: found.unsettled,
-    })
+        unused: found.unused,
+    }
 }
 
 #[derive(Default)]
@@ -51,7 +50,7 @@ struct Names {
 }
 
 impl Names {
-    fn gather(&mut self, look: &impl Look, problems: &[Problem]) -> Result<()> {
+    fn gather(&mut self, look: &(dyn Look + Sync), problems: &[Problem]) -> Result<()> {
         let segments: BTreeSet<SegmentId> = problems.iter().filter_map(Problem::segment).collect();
         if !segments.is_empty() {
             each(look, b'e', |row, value| {
@@ -95,7 +94,7 @@ impl Names {
         Ok(())
     }
 
-    fn find_entries(&mut self, look: &impl Look, inodes: &BTreeSet<InodeId>) -> Result<()> {
+    fn find_entries(&mut self, look: &(dyn Look + Sync), inodes: &BTreeSet<InodeId>) -> Result<()> {
         each(look, b'd', |row, value| {
             if let (Some((directory, _)), Ok(dentry)) = (key::dentry_parts(row), Dentry::decode(value))
                 && !dentry.is_tombstone()
@@ -107,7 +106,7 @@ impl Names {
     }
 
     /// The entries of directories, by way of their parents: few enough to look into each of them.
-    fn climb(&mut self, look: &impl Look, directories: BTreeSet<InodeId>) -> Result<()> {
+    fn climb(&mut self, look: &(dyn Look + Sync), directories: BTreeSet<InodeId>) -> Result<()> {
         for mut directory in directories {
             for _ in 0..DEPTH_MAX {
                 if directory == InodeId::ROOT || self.entry_of.contains_key(&directory) {
@@ -120,8 +119,7 @@ impl Names {
                     break;
                 };
                 let mut name = None;
-                let (from, end) = key::dentries(parent, 0, u64::MAX);
-                each_of(look, (from, end), |_, value| {
+                each_row(look, &key::dentries(parent, 0, u64::MAX), |_, value| {
                     if let Ok(dentry) = Dentry::decode(value)
                         && dentry.inode == directory
                     {
@@ -136,7 +134,7 @@ impl Names {
         Ok(())
     }
 
-    fn of(&self, look: &impl Look, problem: &Problem) -> Vec<String> {
+    fn of(&self, look: &(dyn Look + Sync), problem: &Problem) -> Vec<String> {
         let mut inodes: BTreeSet<InodeId> = problem.inodes().into_iter().collect();
         let contents = problem.segment().and_then(|segment| self.contents_of.get(&segment));
         let contents = contents.into_iter().flatten().copied().chain(problem.content());
@@ -152,7 +150,7 @@ impl Names {
         files
     }
 
-    fn path(&self, look: &impl Look, inode: InodeId) -> String {
+    fn path(&self, look: &(dyn Look + Sync), inode: InodeId) -> String {
         let mut parts = Vec::new();
         let mut at = inode;
         while at != InodeId::ROOT {
@@ -172,23 +170,8 @@ impl Names {
     }
 }
 
-fn each(look: &impl Look, family: u8, with: impl FnMut(&Bytes, &Bytes)) -> Result<()> {
-    each_of(look, key::family(family, b""), with)
-}
-
-fn each_of(
-    look: &impl Look,
-    (mut from, end): key::KeyRange,
-    mut with: impl FnMut(&Bytes, &Bytes),
-) -> Result<()> {
-    loop {
-        let rows = look.scan(&from, &end, ROWS)?;
-        rows.iter().for_each(|(row, value)| with(row, value));
-        match rows.last() {
-            Some((last, _)) if rows.len() == ROWS => from = key::after(last),
-            _ => return Ok(()),
-        }
-    }
+fn each(look: &(dyn Look + Sync), family: u8, with: impl FnMut(&Bytes, &Bytes)) -> Result<()> {
+    each_row(look, &key::family(family, b""), with)
 }
 
 impl Problem {
@@ -228,6 +211,9 @@ impl Problem {
 
     /// The content that it hits.
     fn content(&self) -> Option<ContentId> {
-        None
+        match self {
+            Problem::BlockDamaged { content, .. } => Some(*content),
+            _ => None,
+        }
     }
 }

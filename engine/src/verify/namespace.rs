@@ -67,7 +67,7 @@ struct Before {
     homeless: Option<(InodeId, u64, Vec<Anchor>)>,
 }
 
-impl<L: Look> Structure<'_, L> {
+impl<L: Look + ?Sized> Structure<'_, L> {
     pub(super) fn check_namespace(&mut self, totals: Option<(Totals, Bytes)>) -> Result<()> {
         let mut counted = Totals::default();
         let mut from = InodeId(0);

@@ -16,6 +16,8 @@ pub enum Severity {
     Counter,
     /// Space is taken by something that nobody refers to; no data is hit.
     Leak,
+    /// Something that is of no use is not as it was written. No data is hit, but the disk is to be suspected.
+    Notice,
 }
 
 /// A number that is derived from others, with what it says and what is true.
@@ -262,6 +264,66 @@ pub enum Problem {
         /// Its length.
         bytes: u64,
     },
+    /// A block that a file needs does not authenticate.
+    #[error("block {block} of content {content} at offset {offset} of segment {segment} in {} is damaged", tier_name(*tier))]
+    BlockDamaged {
+        /// The segment.
+        segment: SegmentId,
+        /// Its tier.
+        tier: Tier,
+        /// Where the block stands in it.
+        offset: u64,
+        /// The content.
+        content: ContentId,
+        /// The block of it.
+        block: BlockIndex,
+    },
+    /// Headers or directories in a segment do not authenticate; blocks that are hit, too, are found on their own.
+    #[error("segment {segment} of {} is damaged at offset {offset}: {what}", tier_name(*tier))]
+    SegmentDamaged {
+        /// The segment.
+        segment: SegmentId,
+        /// Its tier.
+        tier: Tier,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// Blocks that no file needs any more do not authenticate.
+    #[error("{blocks} blocks in segment {segment} of {} are damaged, of which no file needs any", tier_name(*tier))]
+    GarbageDamaged {
+        /// The segment.
+        segment: SegmentId,
+        /// Its tier.
+        tier: Tier,
+        /// How many.
+        blocks: u64,
+    },
+    /// A file of the metadata is not as it was written.
+    #[error("{}: {what}", path.display())]
+    FileDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The marker of the index cannot be read, so that the next start builds the index anew.
+    #[error("{}: {what}", path.display())]
+    MarkerDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The index says something else than the checkpoints.
+    #[error("the metadata index differs from the checkpoints, for one at key {example}")]
+    IndexDiffers {
+        /// Places where it does.
+        keys: u64,
+        /// The first key.
+        example: String,
+    },
     /// A file in the data directory that nobody knows.
     #[error("the file {} is known to nobody", path.display())]
     StrayFile {
@@ -285,7 +347,7 @@ impl std::fmt::Debug for Text<'_> {
     }
 }
 
-fn tier_name(tier: Tier) -> &'static str {
+pub(super) fn tier_name(tier: Tier) -> &'static str {
     match tier {
         Tier::Standard => "Standard",
         Tier::InfrequentAccess => "Infrequent Access",

@@ -15,7 +15,7 @@ use crate::volume::Look;
 /// What one number costs in the set.
 const NUMBER_BYTES: u64 = 16;
 
-impl<L: Look> Structure<'_, L> {
+impl<L: Look + ?Sized> Structure<'_, L> {
     pub(super) fn check_reach(&mut self) -> Result<()> {
         let room = usize::try_from(self.options.memory_bytes / NUMBER_BYTES).unwrap_or(usize::MAX);
         if self.look.get(&key::inode(InodeId::ROOT))?.is_none() {

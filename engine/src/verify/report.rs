@@ -32,6 +32,17 @@ pub struct Checked {
     pub dead_segments: u64,
 }
 
+/// Bytes that have no meaning: they may be anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unused {
+    /// The file, within the directory of the file system.
+    pub place: String,
+    /// From this offset.
+    pub from: u64,
+    /// To before this offset.
+    pub to: u64,
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyReport {
@@ -43,6 +54,8 @@ pub struct VerifyReport {
     pub checked: Checked,
     /// What changed too fast to be judged beside traffic, in sentences; nothing is known to be wrong with it.
     pub unsettled: Vec<String>,
+    /// With depth: bytes that were not checked because they have no meaning.
+    pub unused: Vec<Unused>,
 }
 
 impl VerifyReport {
@@ -79,7 +92,12 @@ impl Problem {
             | Problem::SegmentUnknown { .. }
             | Problem::SegmentTier { .. }
             | Problem::SegmentMissing { .. }
-            | Problem::SegmentShort { .. } => Severity::Damage,
+            | Problem::SegmentShort { .. }
+            | Problem::BlockDamaged { .. }
+            | Problem::SegmentDamaged { .. }
+            | Problem::FileDamaged { .. }
+            | Problem::IndexDiffers { .. } => Severity::Damage,
+            Problem::GarbageDamaged { .. } | Problem::MarkerDamaged { .. } => Severity::Notice,
             Problem::Parent { .. }
             | Problem::InodeCounter { .. }
             | Problem::Total(_)
@@ -98,11 +116,25 @@ impl Problem {
     /// What can be done about it.
     pub fn advice(&self) -> &'static str {
         match self {
-            Problem::IndexUnreadable { .. } => {
+            Problem::IndexUnreadable { .. } | Problem::IndexDiffers { .. } => {
                 "stop the server and run `tidefs verify --repair`: the index is rebuilt from checkpoint and journal"
             }
             Problem::RootMissing | Problem::Record { .. } => {
                 "restore the file system from a backup, or copy out what can still be read"
+            }
+            Problem::FileDamaged { .. } => {
+                "put the file back from a backup of the data directory; as long as the server runs, what it has in memory is whole: \
+                 copy out what matters before it is stopped"
+            }
+            Problem::MarkerDamaged { .. } => "nothing need be done: the next start builds the index anew",
+            Problem::GarbageDamaged { .. } => {
+                "no data is hit, but check the disk (smartctl, the log of the kernel)"
+            }
+            Problem::BlockDamaged { .. } => {
+                "these bytes of the file read as EIO; restore the file from a backup, or overwrite or truncate what is hit"
+            }
+            Problem::SegmentDamaged { .. } => {
+                "blocks that are lost are listed on their own; the rest is readable: copy the files out or touch them, and check the disk"
             }
             Problem::EntryWithoutInode { .. } => {
                 "the file is lost; `tidefs verify --repair` removes the entry; restore the file from a backup"

@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 
 use super::problem::Problem;
-use super::structure::Found;
+use super::site::Site;
+use super::structure::{Found, each_row};
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
 use crate::records::{SegmentRecord, key};
 use crate::tiering::Tier;
-use crate::volume::{Volume, decode_segment};
 
 type Lengths = BTreeMap<SegmentId, u64>;
 
 /// Compares rows with files and objects.
-pub(super) async fn check(volume: &Volume, found: &mut Found) -> Result<()> {
-    let (mut listed, mut cold_listed) = lists(volume, found).await?;
-    if !problems(volume, found, &listed, cold_listed.as_ref())?.is_empty() {
-        // Whoever was between appending and pointing is done after this, and what was being removed is gone in the next list.
-        drop(volume.data_writes.write().await);
-        let (again, cold_again) = lists(volume, found).await?;
+pub(super) async fn check(site: &Site<'_>, found: &mut Found) -> Result<()> {
+    let (mut listed, mut cold_listed) = lists(site, found).await?;
+    if !problems(site, found, &listed, cold_listed.as_ref())?.is_empty() {
+        if let Some(volume) = site.live {
+            // Whoever was between appending and pointing is done after this, and what was being removed is gone in the next list.
+            drop(volume.data_writes.write().await);
+        }
+        let (again, cold_again) = lists(site, found).await?;
         listed.retain(|id, _| again.contains_key(id));
         listed.extend(&again);
         if let (Some(cold), Some(again)) = (&mut cold_listed, cold_again) {
@@ -28,20 +30,25 @@ pub(super) async fn check(volume: &Volume, found: &mut Found) -> Result<()> {
     }
     found.checked.segments = listed.len() as u64;
     found.checked.objects = cold_listed.as_ref().map_or(0, BTreeMap::len) as u64;
-    for problem in problems(volume, found, &listed, cold_listed.as_ref())? {
-        if still_true(volume, &problem).await? {
+    for problem in problems(site, found, &listed, cold_listed.as_ref())? {
+        if still_true(site, &problem).await? {
             found.add(problem, Vec::new());
         }
     }
-    let dead = volume.segments()?.into_values().filter(|row| row.live_bytes == 0);
+    if cold_listed.is_some() {
+        for name in site.cold.strays().await? {
+            found.add(Problem::StrayObject { name }, Vec::new());
+        }
+    }
+    let dead = rows(site)?.into_values().filter(|row| row.live_bytes == 0);
     found.checked.dead_segments = dead.count() as u64;
     Ok(())
 }
 
 /// What there is; `None` for the objects if the store is away.
-async fn lists(volume: &Volume, found: &mut Found) -> Result<(Lengths, Option<Lengths>)> {
-    let local = volume.standard.list()?.into_iter().collect();
-    let cold = match volume.cold.list().await {
+async fn lists(site: &Site<'_>, found: &mut Found) -> Result<(Lengths, Option<Lengths>)> {
+    let local = site.standard.list()?.into_iter().collect();
+    let cold = match site.cold.list().await {
         Ok(objects) => Some(objects.into_iter().collect()),
         Err(error @ Error::Unavailable { .. }) => {
             let text = format!("the objects of the cold tier could not be listed: {error}");
@@ -56,13 +63,13 @@ async fn lists(volume: &Volume, found: &mut Found) -> Result<(Lengths, Option<Le
 }
 
 /// The rows are read after the lists: what was listed and has no row now had lost it, or never had one.
-fn problems(volume: &Volume, found: &Found, local: &Lengths, cold: Option<&Lengths>) -> Result<Vec<Problem>> {
-    let rows = volume.segments()?;
+fn problems(site: &Site<'_>, found: &Found, local: &Lengths, cold: Option<&Lengths>) -> Result<Vec<Problem>> {
+    let rows = rows(site)?;
     let mut problems = Vec::new();
     for (tier, lengths) in [(Tier::Standard, Some(local)), (Tier::InfrequentAccess, cold)] {
         let Some(lengths) = lengths else { continue };
         for (&segment, &bytes) in lengths {
-            if !rows.contains_key(&segment) && !in_making(volume, segment) {
+            if !rows.contains_key(&segment) && !site.in_making(segment) {
                 problems.push(Problem::SegmentLeaked { segment, tier, bytes });
             }
         }
@@ -80,29 +87,31 @@ fn problems(volume: &Volume, found: &Found, local: &Lengths, cold: Option<&Lengt
     Ok(problems)
 }
 
-fn in_making(volume: &Volume, segment: SegmentId) -> bool {
-    volume.standard.active() == Some(segment) || volume.uploads.contains(segment)
-}
-
 /// Looks again at one segment.
-async fn still_true(volume: &Volume, problem: &Problem) -> Result<bool> {
+async fn still_true(site: &Site<'_>, problem: &Problem) -> Result<bool> {
     match problem {
         Problem::SegmentLeaked { segment, .. } => {
-            Ok(row(volume, *segment)?.is_none() && !in_making(volume, *segment))
+            Ok(site.row(*segment)?.is_none() && !site.in_making(*segment))
         }
         Problem::SegmentMissing { segment, tier: Tier::InfrequentAccess, .. } => {
             // A listing may be stale; asking for the object is not.
-            let missing = matches!(volume.cold.directory(*segment).await, Err(Error::Corrupt { .. }));
-            Ok(missing && row(volume, *segment)?.is_some_and(|row| row.live_bytes > 0))
+            let missing = matches!(site.cold.directory(*segment).await, Err(Error::Corrupt { .. }));
+            Ok(missing && site.row(*segment)?.is_some_and(|(row, _)| row.live_bytes > 0))
         }
         Problem::SegmentMissing { segment, .. } | Problem::SegmentShort { segment, .. } => {
-            Ok(row(volume, *segment)?.is_some_and(|row| row.live_bytes > 0))
+            Ok(site.row(*segment)?.is_some_and(|(row, _)| row.live_bytes > 0))
         }
         _ => Ok(true),
     }
 }
 
-fn row(volume: &Volume, segment: SegmentId) -> Result<Option<SegmentRecord>> {
-    let bytes = volume.store.get(&key::segment(segment))?;
-    bytes.map(|bytes| decode_segment(segment, &bytes)).transpose()
+/// All rows that can be decoded; the others were reported with the structure.
+fn rows(site: &Site<'_>) -> Result<BTreeMap<SegmentId, SegmentRecord>> {
+    let mut rows = BTreeMap::new();
+    each_row(site.look, &key::family(b's', b""), |row, value| {
+        if let (Some(id), Ok(record)) = (key::segment_id(row), SegmentRecord::decode(value)) {
+            rows.insert(id, record);
+        }
+    })?;
+    Ok(rows)
 }

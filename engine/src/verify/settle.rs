@@ -5,6 +5,7 @@
 
 use super::options::{Stage, VerifyOptions, VerifyProgress};
 use super::problem::Problem;
+use super::site::Site;
 use super::structure::{Found, Structure, Suspicion};
 use crate::error::{Error, Result};
 use crate::volume::{Look, Volume};
@@ -20,11 +21,18 @@ const SUSPICIONS: usize = 64;
 
 /// The problems of the structure.
 pub(super) fn structure(
-    volume: &Volume,
+    site: &Site<'_>,
     options: &VerifyOptions,
     progress: &VerifyProgress,
 ) -> Result<Found> {
-    match settled(volume, options, progress) {
+    let result = match site.live {
+        Some(volume) => settled(volume, options, progress),
+        None => {
+            progress.enter(Stage::Records, 0);
+            Structure::new(site.look, site.names, options, progress).check()
+        }
+    };
+    match result {
         Err(Error::Corrupt { what }) => {
             let mut found = Found::new(options.findings_max);
             found.add(Problem::IndexUnreadable { what }, Vec::new());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::options::{VerifyOptions, VerifyProgress};
 use super::problem::Problem;
-use super::report::Checked;
+use super::report::{Checked, Unused};
 use crate::error::Result;
 use crate::identity::SegmentId;
 use crate::records::key::{self, KeyRange};
@@ -41,7 +41,7 @@ impl Anchor {
     }
 
     /// Whether the record is as it was.
-    pub(super) fn holds(&self, look: &impl Look) -> Result<bool> {
+    pub(super) fn holds(&self, look: &(impl Look + ?Sized)) -> Result<bool> {
         Ok(look.get(&self.key)?.map(|value| digest(&value)) == self.digest)
     }
 }
@@ -67,6 +67,7 @@ pub(super) struct Found {
     pub(super) findings_max: usize,
     pub(super) checked: Checked,
     pub(super) unsettled: Vec<String>,
+    pub(super) unused: Vec<Unused>,
     /// All segments that rows or extents name.
     pub(super) segments: BTreeMap<SegmentId, SegmentFacts>,
 }
@@ -91,6 +92,17 @@ impl Found {
         Found { findings_max, ..Found::default() }
     }
 
+    /// Puts what was found earlier before the rest.
+    pub(super) fn prepend(&mut self, earlier: Found) {
+        let later = std::mem::replace(&mut self.suspicions, earlier.suspicions);
+        for suspicion in later {
+            self.add(suspicion.problem, suspicion.anchors);
+        }
+        self.more += earlier.more;
+        self.unused.splice(..0, earlier.unused);
+        self.unsettled.splice(..0, earlier.unsettled);
+    }
+
     pub(super) fn add(&mut self, problem: Problem, anchors: Vec<Anchor>) {
         if self.suspicions.len() < self.findings_max {
             self.suspicions.push(Suspicion { problem, anchors });
@@ -100,8 +112,25 @@ impl Found {
     }
 }
 
+/// Calls with each record of a range.
+pub(super) fn each_row(
+    look: &(impl Look + ?Sized),
+    (from, end): &KeyRange,
+    mut with: impl FnMut(&Bytes, &Bytes),
+) -> Result<()> {
+    let mut from = from.clone();
+    loop {
+        let rows = look.scan(&from, end, ROWS)?;
+        rows.iter().for_each(|(row, value)| with(row, value));
+        match rows.last() {
+            Some((last, _)) if rows.len() == ROWS => from = key::after(last),
+            _ => return Ok(()),
+        }
+    }
+}
+
 /// One look at the whole structure.
-pub(super) struct Structure<'a, L> {
+pub(super) struct Structure<'a, L: ?Sized> {
     pub(super) look: &'a L,
     pub(super) names: &'a NameHasher,
     pub(super) options: &'a VerifyOptions,
@@ -109,7 +138,7 @@ pub(super) struct Structure<'a, L> {
     pub(super) found: Found,
 }
 
-impl<'a, L: Look> Structure<'a, L> {
+impl<'a, L: Look + ?Sized> Structure<'a, L> {
     pub(super) fn new(
         look: &'a L,
         names: &'a NameHasher,

@@ -1,3 +1,4 @@
+mod deep;
 mod planted;
 mod support;
 mod traffic;

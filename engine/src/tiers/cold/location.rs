@@ -37,6 +37,11 @@ impl Location {
         Location { shown, root }
     }
 
+    /// The prefix of all objects of the file system.
+    pub(super) fn everything(&self) -> Path {
+        self.root.clone()
+    }
+
     pub(super) fn segments(&self) -> Path {
         self.root.clone().join("segments")
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::disk::RealDisk;
 use crate::file_system::open::open_with;
+use crate::verify::offline::Offline;
 use crate::volume::{NameHasher, Volume};
 use crate::{
     Budgets, ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem, FileSystemId, InodeId,
@@ -62,6 +64,24 @@ impl Home {
                 ..Budgets::default()
             },
         }
+    }
+
+    /// Drops an open file system as a kill does, and waits until its tasks let go of it.
+    pub(super) async fn let_go(&self, volume: Arc<Volume>) {
+        volume.closing.store(true, std::sync::atomic::Ordering::Release);
+        volume.upkeep.notify_one();
+        let task = volume.upkeep_task.lock().take();
+        if let Some(task) = task {
+            task.await.unwrap();
+        }
+        assert_eq!(Arc::strong_count(&volume), 1);
+    }
+
+    pub(super) async fn verify_offline(&self, options: &VerifyOptions) -> VerifyReport {
+        let open = self.options();
+        let directory = self.files();
+        let offline = Offline { disk: Arc::new(RealDisk), directory: &directory, id: self.id, open: &open };
+        offline.check(options, &VerifyProgress::default(), |_| NameHasher::colliding()).await.unwrap()
     }
 
     /// Names collide, so that there are tombstones.
