@@ -40,7 +40,8 @@ pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
 pub use keys::KeyFile;
 pub use tiering::*;
+pub use upkeep::ScrubOptions;
 pub use verify::{
-    Checked, Counter, Depth, Finding, Problem, Severity, Stage, Unused, VerifyOptions, VerifyProgress,
-    VerifyReport,
+    Checked, Counter, Depth, Finding, Problem, Repaired, Severity, Stage, Unused, VerifyOptions,
+    VerifyProgress, VerifyReport,
 };

@@ -7,6 +7,7 @@
 //! | [`contents`] | extents and pieces, and the sums that inodes and segments keep of them |
 //! | [`segments`] | segments against the files and objects that there are |
 //! | [`strays`] | files that nobody knows |
+//! | [`repair`] | what can be mended |
 //! | [`offline`] | a file system that is not open |
 //! | [`deep`] | every byte of journal, checkpoints, index, segments and objects |
 //!
@@ -19,12 +20,14 @@
 
 mod contents;
 mod deep;
+mod mend;
 mod names;
 mod namespace;
 pub(crate) mod offline;
 mod options;
 mod problem;
 mod reach;
+mod repair;
 mod report;
 mod segments;
 mod settle;
@@ -37,12 +40,15 @@ mod throttle;
 
 use std::sync::Arc;
 
+use tokio::runtime::RuntimeFlavor;
+
 use crate::error::Result;
+use crate::identity::SegmentId;
 use crate::volume::Volume;
 
 pub use options::{Depth, Stage, VerifyOptions, VerifyProgress};
 pub use problem::{Counter, Problem, Severity};
-pub use report::{Checked, Finding, Unused, VerifyReport};
+pub use report::{Checked, Finding, Repaired, Unused, VerifyReport};
 use site::Site;
 use structure::Found;
 
@@ -53,16 +59,37 @@ impl Volume {
         options: &VerifyOptions,
         progress: &VerifyProgress,
     ) -> Result<VerifyReport> {
+        let found = Found::new(options.findings_max);
+        if tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // There is nobody whom scans could hold up but whoever waits for this.
+            return site_report(&Site::live(self), options, progress, found).await;
+        }
         let volume = Arc::clone(self);
         let (options, progress) = (options.clone(), progress.clone());
-        let runtime = tokio::runtime::Handle::current();
         // Scans block, and requests to the object store do not: both are done from one thread that may block.
-        crate::data::blocking(move || {
-            let found = Found::new(options.findings_max);
-            runtime.block_on(site_report(&Site::live(&volume), &options, &progress, found))
-        })
-        .await
+        aside(async move { site_report(&Site::live(&volume), &options, &progress, found).await }).await
     }
+}
+
+/// Runs what blocks now and then beside the threads that serve requests.
+async fn aside<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    crate::data::blocking(move || runtime.block_on(work)).await
+}
+
+/// Reads one segment of the Standard tier whole; for the scrub.
+pub(crate) async fn verify_segment(
+    volume: &Volume,
+    segment: SegmentId,
+    bytes_per_second: u64,
+    progress: &VerifyProgress,
+) -> Result<VerifyReport> {
+    let site = Site::live(volume);
+    let mut found = Found::new(VerifyOptions::default().findings_max);
+    let throttle = throttle::Throttle::new(Some(bytes_per_second));
+    let source = deep::segments::Source::Local;
+    deep::segments::check_segment(&site, segment, &source, (&throttle, progress), &mut found).await?;
+    Ok(names::name(site.look, found))
 }
 
 async fn site_report(

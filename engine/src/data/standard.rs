@@ -152,9 +152,10 @@ impl StandardTier {
         blocking(move || files.directory(segment)).await
     }
 
-    /// One step through all of a segment, from the offset on; it blocks. A segment that is gone is [`Error::Corrupt`].
-    pub(crate) fn audit(&self, segment: SegmentId, offset: u64) -> Result<AuditStep> {
-        self.files.audit(segment, offset)
+    /// One step through all of a segment, from the offset on. A segment that is gone is [`Error::Corrupt`].
+    pub(crate) async fn audit(&self, segment: SegmentId, offset: u64) -> Result<AuditStep> {
+        let files = Arc::clone(&self.files);
+        blocking(move || files.audit(segment, offset)).await
     }
 
     /// Why nothing more is accepted, if so.

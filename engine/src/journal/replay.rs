@@ -68,6 +68,8 @@ pub(crate) struct FileAudit {
     pub(crate) path: PathBuf,
     /// Its length.
     pub(crate) length: u64,
+    /// Where its last frame begins.
+    pub(crate) last_frame: u64,
     /// Where its frames end: what is behind is of no use.
     pub(crate) end: u64,
     /// The record that it begins with, and the one before that it does not reach; equal if it has none.
@@ -81,7 +83,8 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some((number, Use::Journal)) = files::parse(name) else { return Ok(None) };
     let place = Place { directory: directory.to_owned(), home: home.clone(), file_bytes: 0 };
-    let mut audit = FileAudit { path: path.to_owned(), length: 0, end: 0, records: 0..0, damage: None };
+    let mut audit =
+        FileAudit { path: path.to_owned(), length: 0, last_frame: 0, end: 0, records: 0..0, damage: None };
     let found = match open(&place, number) {
         Ok(found) => found,
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -105,6 +108,7 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
         Some(*end)
     });
     audit.end = ends.last().unwrap_or(HEADER_BYTES);
+    audit.last_frame = audit.end.saturating_sub(replayed.frames.back().map_or(0, |frame| frame.bytes));
     audit.records = first..replayed.last.0.saturating_add(1);
     match result.and_then(|()| found.check_padding(&replayed)) {
         Ok(()) => {}

@@ -44,6 +44,21 @@ pub(super) fn truncate(
     Ok(())
 }
 
+/// Removes data that lies behind the end of a file, where it should never be; `false` if there is no such file.
+pub(crate) fn cut_behind_end(change: &mut Change<'_>, inode: InodeId) -> Result<bool> {
+    let old = match change.stored_inode(inode) {
+        Ok(old) => old,
+        Err(Error::Stale) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let Content::File { id, size, .. } = old.content else { return Ok(false) };
+    let mut new = old.clone();
+    cut(change, &mut new, id, size)?;
+    keep_age_index(change, inode, &mut new);
+    change.update_inode(inode, &old, new);
+    Ok(true)
+}
+
 fn replace_content(change: &mut Change<'_>, inode: InodeId, record: &mut Inode, fresh: ContentId) {
     if let Content::File { age_second: Some(second), .. } = record.content {
         change.delete(crate::volume::age_key(second, inode));

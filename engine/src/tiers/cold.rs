@@ -136,6 +136,15 @@ impl ColdTier {
         }
     }
 
+    /// Deletes an object that is of no segment: one of [`ColdTier::strays`].
+    pub(crate) async fn delete_stray(&self, name: &str) -> Result<()> {
+        let request = Request::Delete { path: Path::from(name) };
+        match self.stack.store.call(&request).await {
+            Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+
     /// Every block in a segment.
     pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
         let opener = SegmentOpener::new(self.file_system, &self.data_key, segment);

@@ -54,12 +54,20 @@ pub(crate) async fn verify(
     let directory = data.join(id.to_string());
     let _lock = DirectoryLock::take(&directory)?;
     let (open, options, progress) = (open.clone(), options.clone(), progress.clone());
-    let runtime = tokio::runtime::Handle::current();
-    crate::data::blocking(move || {
+    super::aside(async move {
         let offline = Offline { disk: Arc::new(RealDisk), directory: &directory, id, open: &open };
-        runtime.block_on(offline.check(&options, &progress, NameHasher::new))
+        offline.check(&options, &progress, NameHasher::new).await
     })
     .await
+}
+
+/// Removes the marker of the index, so that the next open builds it anew.
+pub(crate) fn distrust_index(data: &Path, id: FileSystemId) -> Result<()> {
+    let directory = data.join(id.to_string());
+    let _lock = DirectoryLock::take(&directory)?;
+    let marker = directory.join("index.marker");
+    RealDisk.remove(&marker).map_err(Error::io("cannot remove", &marker))?;
+    crate::disk::sync_parent(&RealDisk, &marker)
 }
 
 impl Offline<'_> {
@@ -101,7 +109,7 @@ impl Offline<'_> {
     }
 
     /// Unlocks the file system; `None` if its superblock is damaged, without which nothing can be read.
-    fn home(&self, found: &mut Found) -> Result<Option<Home>> {
+    pub(super) fn home(&self, found: &mut Found) -> Result<Option<Home>> {
         let keys = KeyFile::open(&self.open.key_file)?;
         match Superblock::open(self.directory, self.disk.as_ref(), &keys, self.id) {
             Ok((_, key)) => Ok(Some(Home {

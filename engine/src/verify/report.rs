@@ -58,6 +58,15 @@ pub struct VerifyReport {
     pub unused: Vec<Unused>,
 }
 
+/// What a repair did, and what is left.
+#[derive(Debug, Clone, Default)]
+pub struct Repaired {
+    /// What was done, in sentences.
+    pub done: Vec<String>,
+    /// A verification after it.
+    pub report: VerifyReport,
+}
+
 impl VerifyReport {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::tiering::Tier;
 /// Where a segment's bytes come from.
 pub(in super::super) enum Source {
     Local,
-    Object(InMemory, SegmentOpener),
+    Object(InMemory, Box<SegmentOpener>),
 }
 
 impl Source {
@@ -31,9 +31,9 @@ impl Source {
         }
     }
 
-    fn step(&self, site: &Site<'_>, segment: SegmentId, offset: u64) -> Result<AuditStep> {
+    async fn step(&self, site: &Site<'_>, segment: SegmentId, offset: u64) -> Result<AuditStep> {
         match self {
-            Source::Local => site.standard.audit(segment, offset),
+            Source::Local => site.standard.audit(segment, offset).await,
             Source::Object(bytes, opener) => audit::step(opener, bytes, offset),
         }
     }
@@ -82,7 +82,7 @@ pub(in super::super) async fn check_objects(
                 continue;
             }
         };
-        let source = Source::Object(InMemory(bytes), site.cold.opener(segment));
+        let source = Source::Object(InMemory(bytes), Box::new(site.cold.opener(segment)));
         check_segment(site, segment, &source, (&throttle, progress), found).await?;
     }
     Ok(())
@@ -102,7 +102,7 @@ pub(in super::super) async fn check_segment(
     let mut seen = Seen::default();
     let mut offset = Some(0);
     while let Some(at) = offset {
-        let step = match source.step(site, segment, at) {
+        let step = match source.step(site, segment, at).await {
             Ok(step) => step,
             Err(error @ Error::Io { .. }) => {
                 seen.damage.push((at..u64::MAX, error.to_string(), false));

@@ -10,7 +10,7 @@ use crate::verify::{Counter, Problem, Severity, VerifyOptions, VerifyProgress, V
 use crate::volume::{Look, Volume};
 
 /// Changes records beside all rules.
-fn plant(volume: &Volume, changes: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+pub(super) fn plant(volume: &Volume, changes: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
     let mut transaction = volume.store.begin().unwrap();
     for (key, value) in changes {
         match value {
@@ -25,13 +25,13 @@ fn inode(volume: &Volume, inode: InodeId) -> Inode {
     Inode::decode(&volume.store.get(&key::inode(inode)).unwrap().unwrap()).unwrap()
 }
 
-fn plant_inode(volume: &Volume, number: InodeId, change: impl FnOnce(&mut Inode)) {
+pub(super) fn plant_inode(volume: &Volume, number: InodeId, change: impl FnOnce(&mut Inode)) {
     let mut record = inode(volume, number);
     change(&mut record);
     plant(volume, vec![(key::inode(number), Some(record.encode()))]);
 }
 
-fn content_of(volume: &Volume, number: InodeId) -> ContentId {
+pub(super) fn content_of(volume: &Volume, number: InodeId) -> ContentId {
     match inode(volume, number).content {
         Content::File { id, .. } => id,
         other => panic!("{other:?}"),
@@ -43,7 +43,7 @@ fn extent_of(volume: &Volume, number: InodeId, block: u64) -> Extent {
     volume.store.extents(content, BlockIndex(block), BlockIndex(block + 1)).unwrap()[0].1
 }
 
-fn dentry(volume: &Volume, directory: InodeId, name: &[u8]) -> (Vec<u8>, Dentry) {
+pub(super) fn dentry(volume: &Volume, directory: InodeId, name: &[u8]) -> (Vec<u8>, Dentry) {
     let rows = volume.store.scan_all(&key::dentries(directory, 0, u64::MAX)).unwrap();
     rows.iter()
         .map(|(row, value)| (row.to_vec(), Dentry::decode(value).unwrap()))

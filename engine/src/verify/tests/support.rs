@@ -86,7 +86,22 @@ impl Home {
 
     /// Names collide, so that there are tombstones.
     pub(super) async fn open(&self) -> Arc<Volume> {
-        open_with(&self.data(), self.id, self.options(), |_| NameHasher::colliding()).await.unwrap()
+        self.open_with(self.options()).await
+    }
+
+    pub(super) async fn open_with(&self, options: OpenOptions) -> Arc<Volume> {
+        open_with(&self.data(), self.id, options, |_| NameHasher::colliding()).await.unwrap()
+    }
+
+    pub(super) fn id(&self) -> FileSystemId {
+        self.id
+    }
+
+    /// The files of all objects.
+    pub(super) fn objects(&self) -> Vec<PathBuf> {
+        let shelves = std::fs::read_dir(self.cold().join("segments")).unwrap();
+        let files = shelves.flat_map(|shelf| std::fs::read_dir(shelf.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
     }
 }
 
@@ -118,20 +133,25 @@ pub(super) async fn remove(volume: &Volume, directory: InodeId, name: &[u8]) {
 
 /// Files with pieces, with blocks and in the cold tier, an orphan, hard links, a tombstone.
 pub(super) async fn fill(volume: &Volume) -> Filled {
+    fill_with(volume, 400_000).await
+}
+
+/// The same with files of about this length.
+pub(super) async fn fill_with(volume: &Volume, length: usize) -> Filled {
     let root = InodeId::ROOT;
     let directory = mkdir(volume, root, b"directory").await;
     mkdir(volume, directory, b"below").await;
     let cold = create(volume, directory, b"cold").await;
-    write(volume, cold, 0, vec![1; 300_000]).await;
+    write(volume, cold, 0, vec![1; length / 4 * 3]).await;
     volume.transition(&[cold], Tier::InfrequentAccess).await.unwrap();
     let large = create(volume, root, b"large").await;
-    write(volume, large, 0, vec![2; 400_000]).await;
+    write(volume, large, 0, vec![2; length]).await;
     let small = create(volume, directory, b"small").await;
     write(volume, small, 100, vec![3; 50]).await;
     let entry = Entry { directory: root, name: b"link" };
     volume.link(&Credential::root(), small, entry).await.unwrap().durable().await.unwrap();
     let orphan = create(volume, root, b"orphan").await;
-    write(volume, orphan, 0, vec![4; 200_000]).await;
+    write(volume, orphan, 0, vec![4; length / 2]).await;
     remove(volume, root, b"orphan").await;
     for name in [b"first", b"other", b"third"] {
         create(volume, directory, name).await;
