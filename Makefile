@@ -7,7 +7,7 @@ export MINIO ?= yes
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool bench clean
+.PHONY: help run build test check deny-tool flip bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: deny-tool ## Format, lints, documentation, licences
 
 deny-tool:
 	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
+
+flip: ## Flip each byte of a small file system, one at a time; each flip is found (make test flips a sample)
+	TIDEFS_FLIP_STEP=1 cargo test --release --locked --package tidefs-engine --lib verify::tests::flips -- --nocapture
 
 bench: ## Measure the engine, and the server through its gateway
 	cargo build --release --locked --workspace --bins

@@ -3,6 +3,7 @@
 //! The block format is the same in every tier ([`mod@format`]); a segment is a local file in Standard ([`standard`]) and an
 //! object in a cold tier. Metadata points to a block by its [`BlockAddress`]; opened blocks are kept in the [`BlockCache`].
 
+pub(crate) mod audit;
 pub(crate) mod block;
 pub(crate) mod cache;
 pub(crate) mod format;

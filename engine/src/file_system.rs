@@ -17,6 +17,8 @@ use crate::identity::{Epoch, FileSystemId, Generation, InodeId};
 use crate::journal::{Pending, Ticket};
 use crate::ops::NewContent;
 use crate::tiering::{DueCursor, DuePage, FileFacts, Status, Tier, Transitioned};
+use crate::upkeep::ScrubOptions;
+use crate::verify::{Repaired, VerifyOptions, VerifyProgress, VerifyReport};
 use crate::volume::Volume;
 
 pub use options::{ColdStoreConfig, OpenOptions};
@@ -240,6 +242,38 @@ impl FileSystem {
     /// How things stand.
     pub fn status(&self) -> Result<Status> {
         self.volume.status()
+    }
+
+    /// Checks everything that the file system says about itself, while it is in use. What is found is in the report, not an error.
+    pub async fn verify(&self, options: &VerifyOptions, progress: &VerifyProgress) -> Result<VerifyReport> {
+        self.volume.verify(options, progress).await
+    }
+
+    /// Verifies, and mends what can be mended: names, counters and leaks, never data. [`VerifyReport::plan`] says before what it would do.
+    pub async fn repair(&self, options: &VerifyOptions, progress: &VerifyProgress) -> Result<Repaired> {
+        self.volume.repair(options, progress).await
+    }
+
+    /// Reads and authenticates all local data in the background, now and then, until the file system is closed. What is found is in the
+    /// status, and in the log.
+    pub fn scrub(&self, options: ScrubOptions) -> Result<()> {
+        self.volume.start_scrub(options)
+    }
+
+    /// Lets the next open build the metadata index anew from checkpoint and journal. No process may have the file system open.
+    pub fn distrust_index(data: &Path, id: FileSystemId) -> Result<()> {
+        crate::verify::offline::distrust_index(data, id)
+    }
+
+    /// The same for a file system that no process has open. It changes nothing, and reports damage that an open would fail on.
+    pub async fn verify_offline(
+        data: &Path,
+        id: FileSystemId,
+        open: &OpenOptions,
+        options: &VerifyOptions,
+        progress: &VerifyProgress,
+    ) -> Result<VerifyReport> {
+        crate::verify::offline::verify(data, id, open, options, progress).await
     }
 
     /// Makes a file system below the data directory. The first server start does it.

@@ -23,12 +23,13 @@ mod supply;
 mod ticket;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::disk::{Disk, OpenHow};
+use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
 use crate::threads::{self, Thread};
@@ -39,7 +40,7 @@ use writer::FrameWriter;
 
 pub(crate) use progress::{Progress, Starved, State};
 pub(crate) use record::Changes;
-pub(crate) use replay::{Replayed, replay};
+pub(crate) use replay::{FileAudit, Replayed, audit, replay};
 pub use ticket::{Durable, Pending, Ticket};
 
 /// Where the journal is and how large its files are.
@@ -48,6 +49,11 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     pub(crate) home: Home,
     pub(crate) file_bytes: u64,
+}
+
+/// Whether the journal makes files of this name in its directory.
+pub(crate) fn makes(name: &str) -> bool {
+    files::parse(name).is_some()
 }
 
 /// The journal of an open file system.
@@ -95,8 +101,28 @@ impl Journal {
     /// Gives back the files whose records all stand in durable checkpoints (D3).
     pub(crate) fn trim(&self, covered: Lsn) {
         for path in self.ledger.trim(covered) {
-            self.supply.recycle(path);
+            self.supply.recycle(path.clone());
+            self.ledger.recycled(&path);
         }
+    }
+
+    /// The files in use, oldest first.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.ledger.files()
+    }
+
+    /// The names of files that the journal did not make, or that it would have recycled.
+    pub(crate) fn strays(&self, directory: &Path, disk: &dyn Disk) -> Result<Vec<String>> {
+        let names = disk.list(directory).map_err(Error::io("cannot list", directory))?;
+        let stray = |name: &String| match files::parse(name) {
+            Some((number, files::Use::Journal)) => {
+                let path = files::path(directory, number, files::Use::Journal);
+                !self.ledger.knows(&path) && disk.open(&path, OpenHow::Read).is_ok()
+            }
+            Some(_) => false,
+            None => true,
+        };
+        Ok(names.into_iter().filter(stray).collect())
     }
 
     /// Bytes of frames that no checkpoint covers yet.

@@ -25,6 +25,7 @@ mod threads;
 pub mod tiering;
 mod tiers;
 mod upkeep;
+mod verify;
 mod volume;
 #[cfg(test)]
 mod world;
@@ -39,3 +40,8 @@ pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
 pub use keys::KeyFile;
 pub use tiering::*;
+pub use upkeep::ScrubOptions;
+pub use verify::{
+    Checked, Counter, Depth, Finding, Problem, Repaired, Severity, Stage, Unused, VerifyOptions,
+    VerifyProgress, VerifyReport,
+};

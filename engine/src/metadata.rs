@@ -21,7 +21,9 @@
 mod checkpoint;
 mod fold;
 mod index;
+mod inspect;
 mod merge;
+pub(crate) mod offline;
 mod overlay;
 mod recovery;
 mod store;

@@ -4,7 +4,7 @@ pub(crate) mod access_log;
 mod age;
 mod attributes;
 mod create;
-mod entries;
+pub(crate) mod entries;
 mod flush;
 mod link;
 mod lookup;
@@ -21,3 +21,5 @@ mod truncate;
 mod write;
 
 pub(crate) use create::NewContent;
+pub(crate) use relocate::keep_age_index;
+pub(crate) use truncate::cut_behind_end;

@@ -3,6 +3,7 @@
 mod collector;
 mod fold;
 mod reclaim;
+mod scrub;
 mod segments;
 mod write_back;
 
@@ -15,6 +16,9 @@ use tracing::warn;
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;
+
+pub(crate) use scrub::Scrub;
+pub use scrub::ScrubOptions;
 
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);

@@ -65,6 +65,8 @@ pub(crate) struct Volume {
     pub(crate) upkeep: Arc<Notify>,
     /// The upkeep task.
     pub(crate) upkeep_task: parking_lot::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Reads all data now and then.
+    pub(crate) scrub: crate::upkeep::Scrub,
     /// Set when the file system is being closed.
     pub(crate) closing: AtomicBool,
     /// Keeps other processes away.

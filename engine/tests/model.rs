@@ -7,7 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use engine::{Budgets, Cookie, Error, FileSystem, InodeId, OpenError, Stability, Tier};
+use engine::{
+    Budgets, Cookie, Error, FileSystem, InodeId, OpenError, Stability, Tier, VerifyOptions, VerifyProgress,
+};
 use proptest::prelude::*;
 use support::*;
 
@@ -199,6 +201,8 @@ async fn apply(fs: FileSystem, home: &Home, model: &mut Model, step: &Step) -> F
 }
 
 async fn check(fs: &FileSystem, model: &mut Model) {
+    let report = fs.verify(&VerifyOptions::default(), &VerifyProgress::default()).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
     let page = fs.read_directory(&root(), ROOT, Cookie(0), 100).unwrap();
     let listed: BTreeMap<_, _> =
         page.entries.iter().map(|entry| (entry.name.to_vec(), entry.attributes.inode)).collect();

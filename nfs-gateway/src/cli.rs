@@ -7,6 +7,7 @@ mod place;
 mod serve;
 mod status;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Example) => config::example(),
         Command::Config(ConfigCommand::Check { file }) => config::check(file, &surroundings),
         Command::Status(command) => block_on(status::run(command, &surroundings)),
+        Command::Verify(command) => verify::run(*command, &surroundings),
         Command::Lifecycle(command) => block_on(lifecycle::run(command, &surroundings)),
         Command::Version => print(&format!("tidefs {}", env!("CARGO_PKG_VERSION"))),
     }

@@ -13,7 +13,7 @@ mod values;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use engine::{Budgets, ColdStoreConfig, FileSystemId};
+use engine::{Budgets, ColdStoreConfig, FileSystemId, ScrubOptions};
 
 pub(crate) use error::ConfigError;
 pub(crate) use example::EXAMPLE;
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) cold: ColdStoreConfig,
     /// Memory and disk budgets of each file system.
     pub(crate) budgets: Budgets,
+    /// How all local data is read now and then; `None` for never.
+    pub(crate) scrub: Option<ScrubOptions>,
     /// What is logged, as `tracing` filters have it.
     pub(crate) log: String,
     /// Where further file systems are served.
@@ -101,6 +103,7 @@ impl Settings {
             key_file,
             cold,
             budgets: layer.budgets.over(Budgets::default()),
+            scrub: layer.scrub.over(ScrubOptions::default()),
             log: layer.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             mount_targets: layer.mount_targets,
             config_file,

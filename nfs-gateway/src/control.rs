@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | GET | `/v1/status` | [`api::ServerStatus`] |
 //! | GET | `/v1/file-systems/{id}/status` | [`api::FileSystemStatus`] |
+//! | POST | `/v1/file-systems/{id}/verify` | takes [`verify::VerifyRequest`] or nothing, answers lines of [`verify::VerifyEvent`] |
 //! | GET | `/v1/file-systems/{id}/lifecycle` | [`lifecycle::LifecycleStatus`] |
 //! | PUT | `/v1/file-systems/{id}/lifecycle` | takes a [`lifecycle::PolicyChange`], answers the [`lifecycle::Policy`] |
 //! | POST | `/v1/file-systems/{id}/lifecycle/run` | takes [`api::RunRequest`] or nothing, answers lines of [`api::RunEvent`] |
@@ -17,6 +18,7 @@ mod error;
 mod router;
 mod run;
 mod socket;
+pub(crate) mod verify;
 
 pub(crate) use socket::{ControlSocket, SOCKET_NAME};
 

@@ -80,7 +80,8 @@ async fn start(
     Ok((server, socket, directory))
 }
 
-fn open_options(settings: &Settings) -> OpenOptions {
+/// How the settings open a file system.
+pub(crate) fn open_options(settings: &Settings) -> OpenOptions {
     OpenOptions {
         key_file: settings.key_file.clone(),
         cold: settings.cold.clone(),
@@ -105,6 +106,9 @@ async fn open_and_serve(
         }
         let opened = async {
             let file_system = FileSystem::open(&settings.data, id, options.clone()).await?;
+            if let Some(scrub) = settings.scrub {
+                file_system.scrub(scrub)?;
+            }
             Served::start(file_system, listeners, options).await
         };
         match opened.await {

@@ -191,3 +191,39 @@ fn a_key_that_is_lost_is_never_replaced() {
     std::fs::rename(home.path("saved"), home.key()).unwrap();
     assert_eq!(Served::start(&home).terminate(), Some(0));
 }
+
+#[test]
+fn a_file_system_is_verified_with_and_without_a_server_and_mended() {
+    let home = Home::new();
+    let server = Served::start(&home);
+    let clean = home.run("verify --data data --deep --bucket");
+    let text = String::from_utf8(clean.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&clean.stderr);
+    assert!(clean.status.success() && text.ends_with("clean\n"), "{text}{errors}");
+    assert_eq!(server.terminate(), Some(0));
+    assert!(home.run("verify --data data --deep --bucket").status.success());
+
+    let mut entries = std::fs::read_dir(home.path("data")).unwrap().map(|entry| entry.unwrap().path());
+    let file_system = entries.find(|path| path.join("superblock").exists()).unwrap();
+    std::fs::write(file_system.join("journal/stray"), b"x").unwrap();
+    let found = home.run("verify --data data --json");
+    assert_eq!(found.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(report.pointer("/findings/0/kind").unwrap(), "stray-file");
+    let plan = String::from_utf8(home.run("verify --data data --repair --dry-run").stdout).unwrap();
+    assert!(plan.contains("would remove") && file_system.join("journal/stray").exists(), "{plan}");
+    let mended = home.run("verify --data data --repair");
+    assert!(mended.status.success(), "{}", String::from_utf8_lossy(&mended.stdout));
+    assert!(!file_system.join("journal/stray").exists());
+
+    let manifest = file_system.join("checkpoint/MANIFEST");
+    let mut bytes = std::fs::read(&manifest).unwrap();
+    bytes.truncate(20);
+    std::fs::write(&manifest, bytes).unwrap();
+    let broken = home.run("verify --data data --repair");
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(String::from_utf8(broken.stdout).unwrap().contains("MANIFEST"));
+    std::fs::remove_file(home.key()).unwrap();
+    assert_eq!(home.failure("verify --data data").0, 2);
+    assert_eq!(home.failure("verify --data nowhere").0, 2);
+}

@@ -51,7 +51,7 @@ use crate::error::Error;
 use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::{DataKey, SealingKey};
 
-pub(crate) use batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, DirectoryEntry};
+pub(crate) use batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, DirectoryEntry};
 pub(crate) use frame::PackedBlock;
 pub(crate) use header::{HEADER_BYTES, SegmentSealer};
 

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit::AuditStep;
 use super::block::{BlockAddress, BlockIdentity, PlainBlock};
 use super::format::{DirectoryEntry, PackedBlock};
 use super::runs::{RunLimits, Wanted, runs};
@@ -149,6 +150,12 @@ impl StandardTier {
     pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
         let files = Arc::clone(&self.files);
         blocking(move || files.directory(segment)).await
+    }
+
+    /// One step through all of a segment, from the offset on. A segment that is gone is [`Error::Corrupt`].
+    pub(crate) async fn audit(&self, segment: SegmentId, offset: u64) -> Result<AuditStep> {
+        let files = Arc::clone(&self.files);
+        blocking(move || files.audit(segment, offset)).await
     }
 
     /// Why nothing more is accepted, if so.

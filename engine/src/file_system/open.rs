@@ -153,6 +153,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         last_release: parking_lot::Mutex::new(None),
         upkeep: Arc::new(Notify::new()),
         upkeep_task: parking_lot::Mutex::new(None),
+        scrub: upkeep::Scrub::default(),
         closing: AtomicBool::new(false),
         _lock: lock,
     }
@@ -214,6 +215,7 @@ impl Volume {
     pub(crate) async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         self.upkeep.notify_one();
+        self.scrub.stop().await;
         let task = self.upkeep_task.lock().take();
         if let Some(task) = task {
             // What it was at is finished or will be repeated; only its end matters here.

@@ -44,6 +44,9 @@ const MAGIC: &[u8; 8] = b"tidefsJL";
 const FRAME_MAGIC: &[u8; 4] = b"tjfr";
 const SIGNED_BYTES: usize = 60;
 
+/// Bytes of the header that have a meaning.
+pub(super) const HEADER_USED_BYTES: u64 = (SIGNED_BYTES + SEAL_BYTES) as u64;
+
 const _: () = assert!(HEADER_BYTES as usize == DIRECT_ALIGNMENT);
 
 /// What the header of a file says.

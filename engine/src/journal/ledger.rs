@@ -1,7 +1,7 @@
 //! Which journal files there are and what in them is not covered by a checkpoint.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
@@ -31,12 +31,15 @@ struct State {
     files: VecDeque<LiveFile>,
     frames: VecDeque<LiveFrame>,
     uncovered_bytes: u64,
+    /// Files that were given back and are being recycled.
+    leaving: Vec<PathBuf>,
 }
 
 impl Ledger {
     pub(super) fn new(replayed: Replayed) -> Self {
         let uncovered_bytes = replayed.frames.iter().map(|frame| frame.bytes).sum();
-        Ledger(Mutex::new(State { files: replayed.files, frames: replayed.frames, uncovered_bytes }))
+        let Replayed { files, frames, .. } = replayed;
+        Ledger(Mutex::new(State { files, frames, uncovered_bytes, leaving: Vec::new() }))
     }
 
     pub(super) fn add_file(&self, file: LiveFile) {
@@ -47,6 +50,22 @@ impl Ledger {
         let mut state = self.0.lock();
         state.uncovered_bytes += frame.bytes;
         state.frames.push_back(frame);
+    }
+
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.0.lock().files.iter().map(|file| file.path.clone()).collect()
+    }
+
+    /// Whether the file is in use, or given back and not yet recycled.
+    pub(super) fn knows(&self, path: &Path) -> bool {
+        let state = self.0.lock();
+        state.files.iter().any(|file| file.path == path)
+            || state.leaving.iter().any(|leaving| leaving == path)
+    }
+
+    /// A file that was given back has another name, or none.
+    pub(super) fn recycled(&self, path: &Path) {
+        self.0.lock().leaving.retain(|leaving| leaving != path);
     }
 
     pub(super) fn uncovered_bytes(&self) -> u64 {
@@ -65,6 +84,7 @@ impl Ledger {
         while state.files.get(1).is_some_and(|next| next.first.0 <= covered.0.saturating_add(1)) {
             freed.extend(state.files.pop_front().map(|file| file.path));
         }
+        state.leaving.extend(freed.iter().cloned());
         freed
     }
 }

@@ -63,6 +63,65 @@ pub(crate) fn replay(
     Ok(replayed)
 }
 
+/// What is in one journal file.
+#[derive(Debug, Clone)]
+pub(crate) struct FileAudit {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Its length.
+    pub(crate) length: u64,
+    /// Where its last frame begins.
+    pub(crate) last_frame: u64,
+    /// Where its frames end: what is behind is of no use.
+    pub(crate) end: u64,
+    /// The record that it begins with, and the one before that it does not reach; equal if it has none.
+    pub(crate) records: std::ops::Range<u64>,
+    /// What is not as it was written.
+    pub(crate) damage: Option<String>,
+}
+
+/// Reads all of a journal file. Only an unreadable file is an error; `None` if it is gone.
+pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option<FileAudit>> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some((number, Use::Journal)) = files::parse(name) else { return Ok(None) };
+    let place = Place { directory: directory.to_owned(), home: home.clone(), file_bytes: 0 };
+    let mut audit =
+        FileAudit { path: path.to_owned(), length: 0, last_frame: 0, end: 0, records: 0..0, damage: None };
+    let found = match open(&place, number) {
+        Ok(found) => found,
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(Error::Open(error)) => {
+            audit.damage = Some(error.to_string());
+            return Ok(Some(audit));
+        }
+        Err(error) => return Err(error),
+    };
+    audit.length = found.length;
+    let first = found.header.first.0;
+    let mut replayed = Replayed {
+        last: Lsn(first.saturating_sub(1)),
+        next_number: 0,
+        files: VecDeque::new(),
+        frames: VecDeque::new(),
+    };
+    let result = found.replay(home, &mut replayed, &mut |_, _| Ok(()));
+    let ends = replayed.frames.iter().scan(HEADER_BYTES, |end, frame| {
+        *end = end.saturating_add(frame.bytes);
+        Some(*end)
+    });
+    audit.end = ends.last().unwrap_or(HEADER_BYTES);
+    audit.last_frame = audit.end.saturating_sub(replayed.frames.back().map_or(0, |frame| frame.bytes));
+    audit.records = first..replayed.last.0.saturating_add(1);
+    match result.and_then(|()| found.check_padding(&replayed)) {
+        Ok(()) => {}
+        Err(Error::Open(OpenError::Damaged { what, .. }) | Error::Corrupt { what }) => {
+            audit.damage = Some(what);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Some(audit))
+}
+
 /// A journal file with a good header.
 struct Found {
     path: PathBuf,
@@ -180,6 +239,31 @@ impl Found {
         let whole = read.map_err(io)? == length;
         let authentic = whole && key.open(frame.number, &header, &mut records).is_ok();
         Ok(authentic.then_some(Frame { first: frame.first, records, bytes }))
+    }
+
+    /// What fills up the header and the frames is zero.
+    fn check_padding(&self, replayed: &Replayed) -> Result<()> {
+        let read = |from: u64, to: u64| {
+            let mut bytes = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+            let read = self.file.read_at(&mut bytes, from).map_err(Error::io("cannot read", &self.path))?;
+            let zeros = read == bytes.len() && bytes.iter().all(|byte| *byte == 0);
+            if zeros {
+                Ok(())
+            } else {
+                Err(damaged(&self.path, format!("the fill before offset {to} is not zero")))
+            }
+        };
+        read(format::HEADER_USED_BYTES, HEADER_BYTES)?;
+        let mut offset = HEADER_BYTES;
+        for frame in &replayed.frames {
+            let mut header = [0; FRAME_HEADER_BYTES];
+            self.file.read_at(&mut header, offset).map_err(Error::io("cannot read", &self.path))?;
+            let sealed = FrameHeader::decode(&header).and_then(|header| header.sealed_bytes()).unwrap_or(0);
+            let end = offset.saturating_add(frame.bytes);
+            read(offset.saturating_add((FRAME_HEADER_BYTES + sealed) as u64), end)?;
+            offset = end;
+        }
+        Ok(())
     }
 
     /// The journal may end at a frame that was being written in a crash. Frames are written one after the other, so that a valid one

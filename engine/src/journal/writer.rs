@@ -97,12 +97,13 @@ impl FrameWriter {
             home.disk.open(&spare, OpenHow::DirectDurable).map_err(Error::io("cannot open", &spare))?;
         let block = header.encode(home)?;
         file.write_all_at(block.as_slice(), 0).map_err(Error::io("cannot write", &spare))?;
+        // Known before it is there, so that no file is ever taken for a stray one.
+        self.ledger.add_file(LiveFile { path: path.clone(), first });
         home.disk.rename(&spare, &path).map_err(Error::io("cannot rename to", &path))?;
         let directory = &self.place.directory;
         if !broken(Broken::JournalNameNotSynced) {
             home.disk.sync_directory(directory).map_err(Error::io("cannot sync", directory))?;
         }
-        self.ledger.add_file(LiveFile { path, first });
         Ok(Current { file, key: header.sealing_key(home), offset: HEADER_BYTES, next_frame: 0 })
     }
 }

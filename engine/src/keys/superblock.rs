@@ -26,6 +26,7 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::disk::{Disk, publish, read_small, sync_parent};
 use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
+use crate::home::Home;
 use crate::identity::FileSystemId;
 
 const NAME: &str = "superblock";
@@ -93,6 +94,21 @@ impl Superblock {
         let opened = key.derive("superblock", &decoded.id).open(0, &decoded.signed, &mut decoded.tag);
         opened.map_err(|_| damaged("does not authenticate"))?;
         Ok((decoded.superblock, key))
+    }
+
+    /// Whether the superblock is the one of this file system, under its data key.
+    pub(crate) fn check(directory: &Path, home: &Home) -> Result<()> {
+        let path = directory.join(NAME);
+        let bytes = read_small(home.disk.as_ref(), &path, LENGTH_MAX)?;
+        let bytes = bytes.ok_or_else(|| OpenError::NotAFileSystem { path: directory.to_owned() })?;
+        let damaged = |what: &str| OpenError::Damaged { path: path.clone(), what: what.to_owned() };
+        let mut decoded = decode(&path, &bytes)?;
+        if decoded.superblock.file_system != home.file_system {
+            return Err(damaged("belongs to another file system").into());
+        }
+        let opened = home.key.derive("superblock", &decoded.id).open(0, &decoded.signed, &mut decoded.tag);
+        opened.map_err(|_| damaged("does not authenticate"))?;
+        Ok(())
     }
 
     fn encode(&self, id: [u8; 16], wrapped: &[u8], key: &DataKey) -> Result<Vec<u8>> {

@@ -7,14 +7,16 @@
 mod file;
 mod manifest;
 mod reader;
+mod view;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::merge::{Layer, Merge};
 use super::overlay::{Entry, Frozen};
-use crate::disk::sync_parent;
+use crate::disk::{OpenHow, sync_parent};
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::{Epoch, Lsn};
@@ -24,6 +26,7 @@ use crate::threads::Mutex;
 pub(crate) use file::Kind;
 pub(crate) use manifest::{FileEntry, Manifest};
 use reader::CheckpointReader;
+pub(crate) use view::CheckpointView;
 
 /// The checkpoints of an open store.
 pub(crate) struct Checkpoints {
@@ -31,6 +34,8 @@ pub(crate) struct Checkpoints {
     directory: PathBuf,
     manifest: Mutex<Manifest>,
     next_number: AtomicU64,
+    /// Names of files that are being written, or were replaced and are being removed.
+    passing: Mutex<BTreeSet<String>>,
 }
 
 /// Files that should become one.
@@ -58,6 +63,7 @@ impl Checkpoints {
             directory: directory.to_owned(),
             manifest: Mutex::new(manifest),
             next_number: AtomicU64::new(last_number.saturating_add(1)),
+            passing: Mutex::default(),
         })
     }
 
@@ -96,15 +102,34 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// The names of files that are of no use.
+    pub(crate) fn strays(&self) -> Result<Vec<String>> {
+        // A file is in one of the two before it is in the directory.
+        let names =
+            self.home.disk.list(&self.directory).map_err(Error::io("cannot list", &self.directory))?;
+        let (manifest, passing) = (self.manifest.lock(), self.passing.lock());
+        let known = |name: &String| {
+            [manifest::NAME, manifest::NAME_NEW].contains(&name.as_str())
+                || passing.contains(name)
+                || manifest.files.iter().any(|file| file.name() == *name)
+        };
+        let strays: Vec<String> = names.into_iter().filter(|name| !known(name)).collect();
+        drop((manifest, passing));
+        let there = |name: &String| self.home.disk.open(&self.directory.join(name), OpenHow::Read).is_ok();
+        Ok(strays.into_iter().filter(there).collect())
+    }
+
     /// Makes the changes of a frozen map durable as a delta. After an error the same may be tried again: it is a new file then.
     pub(crate) fn add_delta(&self, frozen: &Frozen) -> Result<()> {
         let range = (frozen.first, frozen.last);
         let entries = frozen.changes.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
         let file = self.write(Kind::Delta, range, Box::new(entries))?;
-        self.publish(|manifest| {
+        let published = self.publish(|manifest| {
             manifest.files.push(file);
             Ok(())
-        })
+        });
+        self.passing.lock().remove(&file.name());
+        published
     }
 
     /// All entries of the files that have records after this one, or of all files. Deletions are among them.
@@ -145,12 +170,15 @@ impl Checkpoints {
         self.publish(|manifest| {
             let at = manifest.files.iter().position(|file| file.number == first.number);
             let at = at.ok_or_else(|| Error::corrupt("merged checkpoints left the manifest meanwhile"))?;
+            self.passing.lock().extend(plan.files.iter().map(FileEntry::name));
             manifest.files.splice(at..at.saturating_add(plan.files.len()), [file]);
             Ok(())
         })?;
+        self.passing.lock().remove(&file.name());
         for old in &plan.files {
             let path = self.directory.join(old.name());
             self.home.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+            self.passing.lock().remove(&old.name());
         }
         Ok(())
     }
@@ -165,6 +193,7 @@ impl Checkpoints {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let file = FileEntry::new(number, kind, range, self.home.random_id());
         let path = self.directory.join(file.name());
+        self.passing.lock().insert(file.name());
         let written = writer::write(&self.home, &path, file, entries);
         if written.is_err()
             && let Err(error) = self.home.disk.remove(&path)

@@ -28,9 +28,9 @@ pub(super) fn check_name(name: &[u8]) -> Result<()> {
 
 /// An entry and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) cookie: u64,
-    pub(super) inode: InodeId,
+pub(crate) struct Found {
+    pub(crate) cookie: u64,
+    pub(crate) inode: InodeId,
 }
 
 fn decode(bytes: &Bytes) -> Result<Dentry> {
@@ -51,7 +51,7 @@ fn rows(look: &impl Look, directory: InodeId, first: u64) -> Result<Vec<(u64, De
 }
 
 /// Looks a name up.
-pub(super) fn find(
+pub(crate) fn find(
     look: &impl Look,
     names: &NameHasher,
     directory: InodeId,
@@ -69,7 +69,7 @@ pub(super) fn find(
 }
 
 /// Adds a name that is not there yet. The directory's record is the caller's to update.
-pub(super) fn insert(
+pub(crate) fn insert(
     change: &mut Change<'_>,
     names: &NameHasher,
     directory: InodeId,
@@ -86,7 +86,7 @@ pub(super) fn insert(
 }
 
 /// Removes an entry. Its place becomes a tombstone while other names stand behind the first one of a hash.
-pub(super) fn delete(change: &mut Change<'_>, directory: InodeId, found: Found) -> Result<()> {
+pub(crate) fn delete(change: &mut Change<'_>, directory: InodeId, found: Found) -> Result<()> {
     let first = found.cookie - found.cookie % COLLISIONS_MAX;
     let others: Vec<_> =
         rows(change, directory, first)?.into_iter().filter(|(cookie, _)| *cookie != found.cookie).collect();
@@ -104,13 +104,13 @@ pub(super) fn delete(change: &mut Change<'_>, directory: InodeId, found: Found) 
 
 /// How the entries of a directory changed in number.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct EntryDelta {
-    pub(super) entries: i64,
-    pub(super) subdirectories: i64,
+pub(crate) struct EntryDelta {
+    pub(crate) entries: i64,
+    pub(crate) subdirectories: i64,
 }
 
 /// Updates a directory's record after its entries changed.
-pub(super) fn update_directory(
+pub(crate) fn update_directory(
     change: &mut Change<'_>,
     directory: InodeId,
     delta: EntryDelta,

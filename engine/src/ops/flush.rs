@@ -110,8 +110,11 @@ impl Volume {
             put_extent(&mut change, &mut new, (content, *block), *address)?;
         }
         add_pieces(&mut change, inode, &mut new, &step.parts)?;
+        // Also before the last step: a crash after it must not leave data behind the end of the file, or out of the age index.
+        let stamp =
+            if last { Stamp::of(job, mtime) } else { Stamp { now: mtime, end: step.end(), who: None } };
+        self.stamp(&mut change, inode, &mut new, stamp);
         if last {
-            self.stamp(&mut change, inode, &mut new, Stamp::of(job, mtime));
             self.buffer.finish_flush(inode);
         }
         change.update_inode(inode, &old, new);
@@ -149,6 +152,16 @@ impl Volume {
 struct FlushStep {
     extents: Vec<(BlockIndex, BlockAddress)>,
     parts: Vec<(u64, Bytes)>,
+}
+
+impl FlushStep {
+    /// Where its data ends in the file.
+    fn end(&self) -> u64 {
+        let whole = self.extents.last();
+        let whole =
+            whole.map_or(0, |(block, address)| block.0 * BLOCK_BYTES + u64::from(address.plain_bytes));
+        self.parts.last().map_or(0, |(offset, data)| offset + data.len() as u64).max(whole)
+    }
 }
 
 /// Cuts a plan into records of bounded size. What fits into one record is one, so that it is there whole or not at all.

@@ -253,7 +253,7 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &Ex
 }
 
 /// A file leaves the age index with its last Standard data, and enters it with its first.
-fn keep_age_index(change: &mut Change<'_>, inode: InodeId, record: &mut Inode) {
+pub(crate) fn keep_age_index(change: &mut Change<'_>, inode: InodeId, record: &mut Inode) {
     if let Content::File { standard_bytes: 0, piece_bytes: 0, age_second, .. } = &mut record.content {
         if let Some(second) = age_second.take() {
             change.delete(age_key(second, inode));

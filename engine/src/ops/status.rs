@@ -74,6 +74,7 @@ impl Volume {
         if self.space.is_full() {
             reasons.push("the disk is nearly full: new data is refused until space is freed".to_owned());
         }
+        reasons.extend(self.scrub.reason());
         let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
         Health { state, reasons }
     }

@@ -1,6 +1,7 @@
 //! Changing the size of a file.
 
 use super::permission;
+use super::relocate::keep_age_index;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
@@ -29,6 +30,7 @@ pub(super) fn truncate(
         replace_content(change, inode, &mut new, fresh);
     } else if new_size < size && stored > 0 {
         cut(change, &mut new, id, new_size)?;
+        keep_age_index(change, inode, &mut new);
     }
     if let Content::File { size, .. } = &mut new.content {
         *size = new_size;
@@ -40,6 +42,21 @@ pub(super) fn truncate(
     volume.bump(inode, &mut new, now);
     change.update_inode(inode, &old, new);
     Ok(())
+}
+
+/// Removes data that lies behind the end of a file, where it should never be; `false` if there is no such file.
+pub(crate) fn cut_behind_end(change: &mut Change<'_>, inode: InodeId) -> Result<bool> {
+    let old = match change.stored_inode(inode) {
+        Ok(old) => old,
+        Err(Error::Stale) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let Content::File { id, size, .. } = old.content else { return Ok(false) };
+    let mut new = old.clone();
+    cut(change, &mut new, id, size)?;
+    keep_age_index(change, inode, &mut new);
+    change.update_inode(inode, &old, new);
+    Ok(true)
 }
 
 fn replace_content(change: &mut Change<'_>, inode: InodeId, record: &mut Inode, fresh: ContentId) {

@@ -32,6 +32,13 @@ pub(crate) fn dentry_cookie(key: &[u8]) -> Option<u64> {
     key.get(9..17)?.try_into().ok().map(u64::from_be_bytes)
 }
 
+/// The directory and the cookie of an entry's key.
+pub(crate) fn dentry_parts(key: &[u8]) -> Option<(InodeId, u64)> {
+    let directory = key.get(1..9)?.try_into().ok()?;
+    let cookie = key.get(9..)?.try_into().ok()?;
+    Some((InodeId(u64::from_be_bytes(directory)), u64::from_be_bytes(cookie)))
+}
+
 pub(crate) fn extent(content: ContentId, block: BlockIndex) -> Vec<u8> {
     key(b'e', &[&content.0.to_be_bytes(), &block.0.to_be_bytes()])
 }
@@ -48,6 +55,12 @@ pub(crate) fn extents(content: ContentId, from: BlockIndex, end: Option<BlockInd
 /// The block of an extent's key.
 pub(crate) fn extent_block(key: &[u8]) -> Option<BlockIndex> {
     key.get(9..17)?.try_into().ok().map(|bytes| BlockIndex(u64::from_be_bytes(bytes)))
+}
+
+/// The content and the block of an extent's or a piece's key.
+pub(crate) fn content_block(key: &[u8]) -> Option<(ContentId, BlockIndex)> {
+    let content = key.get(1..9)?.try_into().ok()?;
+    Some((ContentId(u64::from_be_bytes(content)), extent_block(key)?))
 }
 
 /// A piece's key. Its LSN is that of the record that brings it, so that later pieces come after earlier ones.

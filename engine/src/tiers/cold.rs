@@ -136,6 +136,15 @@ impl ColdTier {
         }
     }
 
+    /// Deletes an object that is of no segment: one of [`ColdTier::strays`].
+    pub(crate) async fn delete_stray(&self, name: &str) -> Result<()> {
+        let request = Request::Delete { path: Path::from(name) };
+        match self.stack.store.call(&request).await {
+            Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+
     /// Every block in a segment.
     pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
         let opener = SegmentOpener::new(self.file_system, &self.data_key, segment);
@@ -160,8 +169,31 @@ impl ColdTier {
         opener.open_directory(&batch, bytes)
     }
 
+    /// An object of that length, whole, in memory.
+    pub(crate) async fn whole(&self, segment: SegmentId, length: u64) -> Result<Bytes> {
+        Ok(self.get(segment, 0..length.max(1)).await?.0)
+    }
+
+    /// What opens the blocks of a segment.
+    pub(crate) fn opener(&self, segment: SegmentId) -> SegmentOpener {
+        SegmentOpener::new(self.file_system, &self.data_key, segment)
+    }
+
+    /// The names of objects below the file system's prefix that are of no segment.
+    pub(crate) async fn strays(&self) -> Result<Vec<String>> {
+        let request = Request::List { prefix: self.location.everything() };
+        match self.stack.store.call(&request).await {
+            Ok(Reply::Objects(objects)) => Ok(objects
+                .iter()
+                .filter(|object| self.location.parse(&object.location).is_none())
+                .map(|object| object.location.to_string())
+                .collect()),
+            Ok(_) | Err(StoreError::NotFound) => Ok(Vec::new()),
+            Err(error) => Err(failed(&request, error)),
+        }
+    }
+
     /// All segments with the lengths of their objects. For the search for orphans only: the listing may be stale.
-    #[cfg(test)]
     pub(crate) async fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
         let request = Request::List { prefix: self.location.segments() };
         let objects = match self.stack.store.call(&request).await {

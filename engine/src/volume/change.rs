@@ -71,6 +71,16 @@ impl<'a> Change<'a> {
         self.totals.next_id = first;
     }
 
+    /// Gives no number up to this one any more; for a repair.
+    pub(crate) fn raise_ids_above(&mut self, used: u64) {
+        self.totals.next_id = self.totals.next_id.max(used.saturating_add(1));
+    }
+
+    /// The totals, to be corrected by a repair.
+    pub(crate) fn totals_to_correct(&mut self) -> &mut Totals {
+        &mut self.totals
+    }
+
     /// An inode as its users see it now: with the size, time and change number of its UNSTABLE data.
     pub(crate) fn inode(&self, inode: InodeId) -> Result<Inode> {
         let record = look::inode(&self.transaction, self.volume.epoch, inode)?;

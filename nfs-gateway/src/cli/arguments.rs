@@ -16,6 +16,7 @@ Examples:
   sudo mount -t nfs4 -o vers=4.1,port=2049 127.0.0.1:/ /mnt
   tidefs lifecycle set --to-ia 30d                    move files that were not used for 30 days
   tidefs status                                       sizes by tier, requests, health
+  tidefs verify --deep                                reads everything and says what is wrong, if anything
 
 Exit status: 0 done, 1 failed, 2 wrong usage or a bad setting.";
 
@@ -33,6 +34,8 @@ pub(super) enum Command {
     Serve(Box<ServeFlags>),
     /// Show sizes by tier, journal, backlog, requests, clients, lifecycle and health.
     Status(StatusCommand),
+    /// Check everything that a file system says about itself, on a running server or by itself; mend what can be mended.
+    Verify(Box<VerifyCommand>),
     /// Show, set and run the policy by which files move between the tiers.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
@@ -114,6 +117,52 @@ pub(super) struct TargetFlags {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tidefs status\n  tidefs status --data /srv/tidefs --json | jq .health")]
 pub(super) struct StatusCommand {
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+}
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  tidefs verify                                  names, links, counters, segments, objects: seconds to minutes
+  tidefs verify --deep                           reads and authenticates every block on the disk, too
+  tidefs verify --deep --bucket --json           and every object in the bucket (which costs its transfer)
+  tidefs verify --repair --dry-run               what a repair would do
+  tidefs verify --repair                         mends names, counters and leaks
+
+With a server running on the data directory it is asked to do it, beside its work, and nobody is held up. Without one it is
+done by this command, which then needs the same settings as the server: key, and bucket (from tidefs.toml or TIDEFS_BUCKET
+and TIDEFS_ENDPOINT). It changes nothing then unless --repair is given.
+
+What is found: `damage` (data or names are lost: the files are named), `counter` (a derived number is wrong), `leak` (space
+is taken for nothing), `notice` (bytes that are of no use have changed: suspect the disk). A repair never invents data: a
+block that does not authenticate stays an error (EIO) when it is read. What is cut off from the root goes to /lost+found.
+
+Exit status: 0 clean, 1 something was found (and is still there after a repair), 2 it could not be verified.";
+
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub(super) struct VerifyCommand {
+    /// Read every block of the Standard tier, the journal, the checkpoints and the index.
+    #[arg(long)]
+    pub(super) deep: bool,
+    /// Read every object of the Infrequent Access tier.
+    #[arg(long)]
+    pub(super) bucket: bool,
+    /// Mend names, counters and leaks; never data.
+    #[arg(long)]
+    pub(super) repair: bool,
+    /// With --repair: only say what it would do.
+    #[arg(long, requires = "repair")]
+    pub(super) dry_run: bool,
+    /// Read at most this much data per second [default: as fast as it goes].
+    #[arg(long, value_name = "SIZE")]
+    pub(super) bytes_per_second: Option<ByteSize>,
+    /// Without a server: the key [default: as for serve] [env: TIDEFS_KEY_FILE].
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Without a server: the local directory of the cold tier [default: as for serve] [env: TIDEFS_COLD_DIR].
+    #[arg(long, value_name = "DIR")]
+    pub(super) cold_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(super) target: TargetFlags,
 }
@@ -209,6 +258,18 @@ impl ServeFlags {
             endpoint,
             region,
             ..self.place.into_layer()
+        }
+    }
+}
+
+impl VerifyCommand {
+    pub(super) fn layer(&self) -> Layer {
+        Layer {
+            key_file: self.key_file.clone(),
+            cold: self.cold_dir.clone().map(ColdChoice::Directory),
+            data: self.target.place.data.clone(),
+            config: self.target.place.config.clone(),
+            ..Layer::default()
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Finds the server and the file system that a command is for.
 
+use engine::FileSystemId;
+
 use super::Failure;
 use super::arguments::TargetFlags;
 use crate::config::{Settings, Surroundings};
 use crate::control::api::ServerStatus;
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 
 /// A server, and those of its file systems that are meant.
 pub(super) struct Place {
@@ -22,6 +24,17 @@ impl Place {
             None => client.get::<ServerStatus>("/v1/status").await?.file_systems,
         };
         Ok(Place { client, file_systems, json: flags.json })
+    }
+
+    /// The same if the server answers: it is asked in any case.
+    pub(super) async fn of(
+        client: Client,
+        asked: Option<FileSystemId>,
+        json: bool,
+    ) -> Result<Place, ClientError> {
+        let status = client.get::<ServerStatus>("/v1/status").await?;
+        let file_systems = asked.map_or(status.file_systems, |id| vec![id.to_string()]);
+        Ok(Place { client, file_systems, json })
     }
 
     /// The only file system that is meant.

@@ -45,6 +45,14 @@ pub(crate) const EXAMPLE: &str = r##"# tidefs.toml: settings of `tidefs serve`.
 # An object in the bucket is closed at this size.
 #object = "32MiB"
 
+# All local data is read and authenticated now and then, slowly: a disk that forgets is noticed while there is still a backup.
+# What is found is in `tidefs status` and in the log.
+[scrub]
+# From the start of one round to that of the next; "never" turns it off.
+#every = "30d"
+# Read at most this much per second.
+#bytes_per_second = "4MiB"
+
 # Each further file system is served on an address of its own:
 # [[mount_target]]
 # file_system = "fs-0123456789abcdef0"

@@ -1,24 +1,29 @@
 //! `tidefs.toml`. Keys are read by hand, so that every problem has its line and an unknown key its nearest real name.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::FileSystemId;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::layer::{BudgetLayer, ColdChoice, Layer};
+use super::layer::{BudgetLayer, ColdChoice, Layer, ScrubLayer};
 use super::values::{BucketAddress, ByteSize, parse_endpoint, parse_listen};
 use super::{ConfigError, MountTarget, Surroundings};
 
-const TOP: &[&str] = &["data", "listen", "key_file", "log", "cold", "budgets", "mount_target"];
+const TOP: &[&str] = &["data", "listen", "key_file", "log", "cold", "budgets", "scrub", "mount_target"];
 const COLD: &[&str] = &["directory", "bucket", "endpoint", "region"];
 const BUDGETS: &[&str] =
     &["journal", "overlay", "index_cache", "write_buffer", "block_cache", "segment", "object"];
+const SCRUB: &[&str] = &["every", "bytes_per_second"];
 const MOUNT_TARGET: &[&str] = &["file_system", "listen"];
 
 /// Smaller budgets do not work: below this nothing is gained, and a segment would hold no block.
 const BUDGET_MIN: ByteSize = ByteSize(1 << 20);
 const BUDGET_MAX: ByteSize = ByteSize(1 << 40);
+
+/// More often only wears the disk.
+const EVERY_MIN: Duration = Duration::from_secs(3600);
 
 /// Reads a configuration file.
 pub(crate) fn parse(text: &str, surroundings: &Surroundings) -> Result<Layer, ConfigError> {
@@ -55,6 +60,7 @@ impl Reader<'_> {
                 "log" => layer.log = Some(item.text(|text| Ok(text.to_owned()))?),
                 "cold" => self.cold(&item, &mut layer)?,
                 "budgets" => layer.budgets = self.budgets(&item)?,
+                "scrub" => layer.scrub = self.scrub(&item)?,
                 _ => layer.mount_targets = self.mount_targets(&item)?,
             }
         }
@@ -94,6 +100,17 @@ impl Reader<'_> {
                 "block_cache" => layer.block_cache = bytes,
                 "segment" => layer.segment = bytes,
                 _ => layer.object = bytes,
+            }
+        }
+        Ok(layer)
+    }
+
+    fn scrub(&self, scrub: &Item<'_, '_>) -> Result<ScrubLayer, ConfigError> {
+        let mut layer = ScrubLayer::default();
+        for item in self.items(scrub.table()?, "scrub.", SCRUB)? {
+            match item.name {
+                "every" => layer.every = Some(item.text(parse_every)?),
+                _ => layer.bytes_per_second = Some(item.size()?),
             }
         }
         Ok(layer)
@@ -197,6 +214,17 @@ impl<'i> Item<'_, 'i> {
     }
 }
 
+/// A time, or never.
+fn parse_every(text: &str) -> Result<Option<Duration>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let every = humantime::parse_duration(text).ok().filter(|every| *every >= EVERY_MIN);
+    every.map(Some).ok_or_else(|| {
+        format!("`{text}` is not a time of at least an hour, such as 30d or 12h; or say never")
+    })
+}
+
 fn parse_file_system(text: &str) -> Result<FileSystemId, String> {
     FileSystemId::parse(text).ok_or_else(|| {
         format!("`{text}` is not the id of a file system; one looks like fs-0123456789abcdef0 (see `tidefs status`)")
@@ -206,7 +234,7 @@ fn parse_file_system(text: &str) -> Result<FileSystemId, String> {
 /// The real name that a wrong one is most like, if it is like one at all: in its table first, then in the others.
 fn nearest(name: &str, prefix: &str, known: &[&str]) -> Option<String> {
     let here = known.iter().map(|known| ((*known), format!("{prefix}{known}")));
-    let tables = [("", TOP), ("cold.", COLD), ("budgets.", BUDGETS)];
+    let tables = [("", TOP), ("cold.", COLD), ("budgets.", BUDGETS), ("scrub.", SCRUB)];
     let elsewhere =
         tables.iter().flat_map(|(table, keys)| keys.iter().map(move |key| (*key, format!("{table}{key}"))));
     let similarity = |candidate: &str| strsim::jaro_winkler(name, candidate);

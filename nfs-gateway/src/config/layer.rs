@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use engine::Budgets;
+use engine::{Budgets, ScrubOptions};
 
 use super::values::{BucketAddress, parse_endpoint, parse_listen};
 use super::{ConfigError, MountTarget, Surroundings};
@@ -20,6 +21,7 @@ pub(crate) struct Layer {
     pub(crate) region: Option<String>,
     pub(crate) log: Option<String>,
     pub(crate) budgets: BudgetLayer,
+    pub(crate) scrub: ScrubLayer,
     pub(crate) mount_targets: Vec<MountTarget>,
 }
 
@@ -40,6 +42,30 @@ pub(crate) struct BudgetLayer {
     pub(crate) block_cache: Option<u64>,
     pub(crate) segment: Option<u64>,
     pub(crate) object: Option<u64>,
+}
+
+/// How data is read in the background.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ScrubLayer {
+    /// `Some(None)` is never.
+    pub(crate) every: Option<Option<Duration>>,
+    pub(crate) bytes_per_second: Option<u64>,
+}
+
+impl ScrubLayer {
+    /// `None` if there is to be no scrub.
+    pub(super) fn over(self, below: ScrubOptions) -> Option<ScrubOptions> {
+        let bytes_per_second = self.bytes_per_second.unwrap_or(below.bytes_per_second);
+        let every = self.every.unwrap_or(Some(below.every))?;
+        Some(ScrubOptions { every, bytes_per_second })
+    }
+
+    fn or(self, below: ScrubLayer) -> ScrubLayer {
+        ScrubLayer {
+            every: self.every.or(below.every),
+            bytes_per_second: self.bytes_per_second.or(below.bytes_per_second),
+        }
+    }
 }
 
 impl BudgetLayer {
@@ -97,6 +123,7 @@ impl Layer {
             cold: self.cold.or(below.cold),
             log: self.log.or(below.log),
             budgets: self.budgets.or(below.budgets),
+            scrub: self.scrub.or(below.scrub),
             mount_targets: if self.mount_targets.is_empty() {
                 below.mount_targets
             } else {

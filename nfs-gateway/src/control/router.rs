@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::api::{FileSystemStatus, MountTargetStatus, RunRequest, ServerStatus};
 use super::error::Failure;
 use super::run;
+use super::verify::{self, VerifyRequest};
 use crate::serve::{Served, Server};
 
 type Answer<T> = Result<Json<T>, Failure>;
@@ -25,6 +26,7 @@ pub(super) fn router(server: Arc<Server>) -> Router {
     Router::new()
         .route("/v1/status", get(server_status))
         .route("/v1/file-systems/{id}/status", get(status))
+        .route("/v1/file-systems/{id}/verify", post(run_verification))
         .route("/v1/file-systems/{id}/lifecycle", get(lifecycle_status).put(set_policy))
         .route("/v1/file-systems/{id}/lifecycle/run", post(run_pass))
         .route("/v1/file-systems/{id}/lifecycle/explain", get(explain))
@@ -77,6 +79,16 @@ async fn run_pass(State(server): Shared, Path(id): Path<String>, body: Bytes) ->
     let served = find(&server, &id)?;
     let request: RunRequest = if body.is_empty() { RunRequest::default() } else { read(&body)? };
     Ok(run::stream(served, request))
+}
+
+async fn run_verification(
+    State(server): Shared,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let served = find(&server, &id)?;
+    let request: VerifyRequest = if body.is_empty() { VerifyRequest::default() } else { read(&body)? };
+    Ok(verify::stream(served, request))
 }
 
 async fn explain(

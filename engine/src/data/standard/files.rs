@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::data::audit::{self, AuditStep, SegmentBytes};
 use crate::data::block::PLAIN_BYTES_MAX;
 use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, SegmentOpener, SegmentSealer};
 use crate::data::runs::{Run, Wanted, slice_of};
@@ -130,6 +131,12 @@ impl SegmentFiles {
         Ok(entries)
     }
 
+    /// One step of an audit; see [`crate::data::audit`].
+    pub(super) fn audit(&self, segment: SegmentId, offset: u64) -> Result<AuditStep> {
+        let segment = self.segment(segment)?;
+        audit::step(&segment.opener, &Audited { files: self, segment: &segment }, offset)
+    }
+
     fn batch(&self, segment: &OpenSegment, offset: u64, length: u64) -> Result<(Vec<DirectoryEntry>, u64)> {
         let header = self.read_range(segment, offset, BATCH_HEADER_BYTES)?;
         let header = segment.opener.open_batch_header(offset, &header)?;
@@ -187,6 +194,23 @@ impl SegmentFiles {
             .map_err(|error| Error::io("cannot read", path())(error))?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+}
+
+/// A segment that is audited.
+struct Audited<'a> {
+    files: &'a SegmentFiles,
+    segment: &'a OpenSegment,
+}
+
+impl SegmentBytes for Audited<'_> {
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        self.files.read_range(self.segment, offset, length)
+    }
+
+    fn length(&self) -> Result<u64> {
+        let path = self.files.path(self.segment.opener.segment());
+        self.segment.file.length().map_err(Error::io("cannot read", path))
     }
 }
 

@@ -33,6 +33,9 @@ use crate::keys::SealedFile;
 /// The name of the manifest in the directory of the checkpoints.
 pub(super) const NAME: &str = "MANIFEST";
 
+/// What it is called while it is written.
+pub(super) const NAME_NEW: &str = "MANIFEST.new";
+
 const FILE: SealedFile = SealedFile { magic: "tidefsMF", version: 1, length_max: 64 * 1024 };
 
 /// What the manifest says.

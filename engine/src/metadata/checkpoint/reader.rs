@@ -16,6 +16,7 @@ use crate::keys::{SEAL_BYTES, SealingKey};
 use crate::metadata::overlay::Entry;
 
 /// Yields the entries of a file in order, then checks the counts. After an error it yields nothing more.
+#[derive(Clone)]
 pub(super) struct CheckpointReader {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
@@ -27,7 +28,16 @@ pub(super) struct CheckpointReader {
     chunk: Bytes,
     entries: u64,
     last_key: Option<Bytes>,
+    /// Whether it began at the start of the file, so that the counts at the end can be checked.
+    counts: bool,
     done: bool,
+}
+
+/// Where a chunk stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ChunkPlace {
+    number: u64,
+    offset: u64,
 }
 
 impl CheckpointReader {
@@ -60,8 +70,38 @@ impl CheckpointReader {
             chunk: Bytes::new(),
             entries: 0,
             last_key: None,
+            counts: true,
             done: false,
         })
+    }
+
+    /// Whether the file ends where the manifest says.
+    pub(super) fn check_length(&self) -> Result<()> {
+        let length = self.file.length().map_err(Error::io("cannot read the length of", &self.path))?;
+        let fits = length == self.expected.bytes;
+        if fits {
+            Ok(())
+        } else {
+            Err(damaged(&self.path, format!("{length} bytes long, not {}", self.expected.bytes)))
+        }
+    }
+
+    /// The chunk that is read next if nothing is left of the current one; `None` if something is left.
+    pub(super) fn next_place(&self) -> Option<ChunkPlace> {
+        self.chunk.is_empty().then_some(ChunkPlace { number: self.next_chunk, offset: self.offset })
+    }
+
+    /// Another reader, from a chunk on.
+    pub(super) fn from(&self, place: ChunkPlace) -> Self {
+        CheckpointReader {
+            offset: place.offset,
+            next_chunk: place.number,
+            chunk: Bytes::new(),
+            last_key: None,
+            counts: false,
+            done: false,
+            ..self.clone()
+        }
     }
 
     fn try_next(&mut self) -> Result<Option<Entry>> {
@@ -73,7 +113,7 @@ impl CheckpointReader {
                         Footer::decode(&content).map_err(|malformed| damaged(&self.path, malformed.0))?;
                     let found = Footer { entries: self.entries, chunks: self.next_chunk.saturating_sub(1) };
                     let ends = self.offset == self.expected.bytes && self.entries == self.expected.entries;
-                    if footer != found || !ends {
+                    if self.counts && (footer != found || !ends) {
                         return Err(damaged(&self.path, "the counts at its end are wrong"));
                     }
                     return Ok(None);

@@ -75,6 +75,11 @@ impl Marker {
         Self::decode(&content).ok()
     }
 
+    /// Whether it can be read; a missing one can.
+    pub(crate) fn check(home: &Home, path: &Path) -> Result<()> {
+        FILE.read(home, path)?.map_or(Ok(()), |content| Ok(Self::decode(&content).map(|_| ())?))
+    }
+
     /// Removes it durably, before the index is made unusable.
     pub(crate) fn remove(home: &Home, path: &Path) -> Result<()> {
         home.disk.remove(path).map_err(Error::io("cannot remove", path))?;

@@ -37,6 +37,11 @@ impl Location {
         Location { shown, root }
     }
 
+    /// The prefix of all objects of the file system.
+    pub(super) fn everything(&self) -> Path {
+        self.root.clone()
+    }
+
     pub(super) fn segments(&self) -> Path {
         self.root.clone().join("segments")
     }
@@ -52,7 +57,6 @@ impl Location {
     }
 
     /// The segment whose object has this path; `None` for all other paths.
-    #[cfg(test)]
     pub(super) fn parse(&self, path: &Path) -> Option<SegmentId> {
         let mut id = [0; 16];
         hex::decode_to_slice(path.filename()?, &mut id).ok()?;

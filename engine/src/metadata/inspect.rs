@@ -1,0 +1,147 @@
+//! What verification asks an open store.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::checkpoint::CheckpointView;
+use super::offline::judge_journal;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::journal;
+
+/// Entries that are compared at once.
+const STEP: usize = 1024;
+/// A key behind all others.
+const BEHIND_ALL: &[u8] = &[0xff; 64];
+
+/// How many keys differ, with one of them; `None` if the index was changed meanwhile.
+pub(crate) type Differences = Option<(u64, String)>;
+
+impl Store {
+    /// The file system's parts and the directory that it lives in.
+    pub(crate) fn place(&self) -> (&Home, &Path) {
+        (&self.parts().home, &self.parts().directory)
+    }
+
+    /// The names of files in the journal's directory that are of no use.
+    pub(crate) fn journal_strays(&self) -> Result<Vec<String>> {
+        let parts = self.parts();
+        parts.journal.strays(&parts.directory.join("journal"), parts.home.disk.as_ref())
+    }
+
+    /// The names of files in the directory of the checkpoints that are of no use.
+    pub(crate) fn checkpoint_strays(&self) -> Result<Vec<String>> {
+        self.parts().checkpoints.strays()
+    }
+
+    /// Reads the journal, and says what is wrong with which file of it. It may be written meanwhile, so that what is found may be
+    /// gone when it is looked at again.
+    pub(crate) fn audit_journal(&self) -> Result<Vec<(PathBuf, String)>> {
+        let parts = self.parts();
+        let directory = parts.directory.join("journal");
+        let durable = parts.progress.durable();
+        let files = parts.journal.files();
+        let mut audits = Vec::with_capacity(files.len());
+        for path in &files {
+            audits.extend(journal::audit(&parts.home, &directory, path)?);
+        }
+        let now = parts.journal.files();
+        // A file that was trimmed meanwhile may have been read while it was made into another one.
+        audits.retain(|audit| now.contains(&audit.path));
+        if audits.is_empty() && !now.is_empty() {
+            let what = "none of the journal files is there".to_owned();
+            return Ok(vec![(directory, what)]);
+        }
+        let reached = if audits.is_empty() { crate::identity::Lsn(0) } else { durable };
+        Ok(judge_journal(&audits, reached))
+    }
+
+    /// Reads the checkpoints whole.
+    pub(crate) fn audit_checkpoints(&self, mut read: impl FnMut(u64) -> Result<()>) -> Result<()> {
+        let parts = self.parts();
+        let directory = parts.directory.join("checkpoint");
+        loop {
+            let manifest = parts.checkpoints.manifest();
+            super::offline::manifest(&parts.home, &parts.directory)?;
+            match CheckpointView::load(&parts.home, &directory, &manifest, &mut read) {
+                Ok(_) => return Ok(()),
+                // Merged meanwhile.
+                Err(_) if parts.checkpoints.manifest().files != manifest.files => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Compares the index with the checkpoints.
+    pub(crate) fn compare_index(&self, mut read: impl FnMut(u64) -> Result<()>) -> Result<Differences> {
+        let parts = self.parts();
+        let directory = parts.directory.join("checkpoint");
+        let manifest = parts.checkpoints.manifest();
+        let view = match CheckpointView::load(&parts.home, &directory, &manifest, |_| Ok(())) {
+            Ok(view) => view,
+            Err(_) if parts.checkpoints.manifest().files != manifest.files => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A fold swings the manifest before it touches the index, and marks the index when it is done.
+        let quiet = || -> Result<bool> {
+            let covered = manifest.covered();
+            let applied = parts.index.applied()?.unwrap_or(crate::identity::Lsn(0));
+            Ok(parts.checkpoints.covered() == covered && applied == covered)
+        };
+        let live = view.merged(b"").filter(|entry| !matches!(entry, Ok((_, None))));
+        let mut stored = live.peekable();
+        let (mut from, mut different, mut example) = (Vec::new(), 0, String::new());
+        loop {
+            let mut step: Vec<(Bytes, Bytes)> = Vec::with_capacity(STEP);
+            while step.len() < STEP {
+                match stored.next() {
+                    Some(Ok((key, value))) => step.extend(value.map(|value| (key, value))),
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                }
+            }
+            let end = match step.last() {
+                Some((last, _)) if step.len() == STEP => crate::records::key::after(last),
+                _ => BEHIND_ALL.to_vec(),
+            };
+            let indexed = parts.index.with_range(&from, &end, |entries| {
+                entries.map(|entry| entry.map(|(key, value)| (key, value.unwrap_or_default()))).collect()
+            });
+            let indexed: Vec<(Bytes, Bytes)> = match indexed {
+                Err(Error::Corrupt { .. }) if !quiet()? => return Ok(None),
+                indexed => indexed?,
+            };
+            read(indexed.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())?;
+            if let Some(key) = first_difference(&step, &indexed) {
+                if !quiet()? {
+                    return Ok(None);
+                }
+                different += 1;
+                if example.is_empty() {
+                    example = hex::encode(key);
+                }
+            }
+            if end == BEHIND_ALL {
+                return Ok(Some((different, example)));
+            }
+            from = end;
+        }
+    }
+}
+
+fn first_difference(left: &[(Bytes, Bytes)], right: &[(Bytes, Bytes)]) -> Option<Bytes> {
+    if left == right {
+        return None;
+    }
+    let (mut left, mut right) = (left.iter(), right.iter());
+    loop {
+        match (left.next(), right.next()) {
+            (Some(one), Some(other)) if one == other => {}
+            (Some((one, _)), Some((other, _))) => return Some(one.min(other).clone()),
+            (Some((key, _)), None) | (None, Some((key, _))) => return Some(key.clone()),
+            (None, None) => return None,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Reading what the structure points to: every byte is authenticated, or is named as unused.
+
+mod metadata;
+pub(super) mod segments;
+
+use super::options::{Stage, VerifyOptions, VerifyProgress};
+use super::site::Site;
+use super::structure::Found;
+use crate::error::Result;
+
+pub(super) use metadata::{file_damage, raw};
+
+pub(super) async fn check(
+    site: &Site<'_>,
+    options: &VerifyOptions,
+    progress: &VerifyProgress,
+    found: &mut Found,
+) -> Result<()> {
+    if options.depth.local {
+        metadata::check(site, progress, found)?;
+        let segments = site.standard.list()?;
+        progress.enter(Stage::Standard, segments.iter().map(|(_, length)| length).sum());
+        segments::check_local(site, &segments, options, progress, found).await?;
+    }
+    if options.depth.bucket {
+        let objects = site.cold.list().await?;
+        progress.enter(Stage::Objects, objects.iter().map(|(_, length)| length).sum());
+        segments::check_objects(site, &objects, options, progress, found).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Verification of a file system that no server has open. It changes nothing, and goes as far as damage lets it.
+//!
+//! The files of the metadata are read raw first. What they say together is then looked at like an open file system, by way of
+//! checkpoint and journal: the index, which they can rebuild at any time, is not asked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::deep;
+use super::options::{Stage, VerifyOptions, VerifyProgress};
+use super::report::VerifyReport;
+use super::site::Site;
+use super::structure::Found;
+use crate::data::StandardTier;
+use crate::disk::{Disk, RealDisk};
+use crate::error::{Error, OpenError, Result};
+use crate::file_system::OpenOptions;
+use crate::home::Home;
+use crate::identity::FileSystemId;
+use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
+use crate::metadata::offline::OfflineStore;
+use crate::tiers::ColdTier;
+use crate::volume::{Look, NameHasher};
+
+impl Look for OfflineStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        OfflineStore::get(self, key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        OfflineStore::scan(self, from, to, limit)
+    }
+}
+
+/// A file system that is not open.
+pub(super) struct Offline<'a> {
+    pub(super) disk: Arc<dyn Disk>,
+    /// Its directory.
+    pub(super) directory: &'a Path,
+    pub(super) id: FileSystemId,
+    pub(super) open: &'a OpenOptions,
+}
+
+/// Verifies a file system below the data directory, which no process may have open.
+pub(crate) async fn verify(
+    data: &Path,
+    id: FileSystemId,
+    open: &OpenOptions,
+    options: &VerifyOptions,
+    progress: &VerifyProgress,
+) -> Result<VerifyReport> {
+    let directory = data.join(id.to_string());
+    let _lock = DirectoryLock::take(&directory)?;
+    let (open, options, progress) = (open.clone(), options.clone(), progress.clone());
+    super::aside(async move {
+        let offline = Offline { disk: Arc::new(RealDisk), directory: &directory, id, open: &open };
+        offline.check(&options, &progress, NameHasher::new).await
+    })
+    .await
+}
+
+/// Removes the marker of the index, so that the next open builds it anew.
+pub(crate) fn distrust_index(data: &Path, id: FileSystemId) -> Result<()> {
+    let directory = data.join(id.to_string());
+    let _lock = DirectoryLock::take(&directory)?;
+    let marker = directory.join("index.marker");
+    RealDisk.remove(&marker).map_err(Error::io("cannot remove", &marker))?;
+    crate::disk::sync_parent(&RealDisk, &marker)
+}
+
+impl Offline<'_> {
+    pub(super) async fn check(
+        &self,
+        options: &VerifyOptions,
+        progress: &VerifyProgress,
+        hasher: impl FnOnce(&DataKey) -> NameHasher,
+    ) -> Result<VerifyReport> {
+        let mut found = Found::new(options.findings_max);
+        progress.enter(Stage::Metadata, 0);
+        let Some(home) = self.home(&mut found)? else { return Ok(unnamed(found)) };
+        deep::raw(&home, self.directory, &mut found)?;
+        let store = match OfflineStore::load(&home, self.directory, |bytes| progress.advance(bytes)) {
+            Ok(store) => store,
+            Err(error) => {
+                deep::file_damage(error, &mut found)?;
+                found.unsettled.push("what the damaged files say could not be looked at".to_owned());
+                return Ok(unnamed(found));
+            }
+        };
+        let disk = Arc::clone(&self.disk);
+        let environment = self.open.environment.clone();
+        let segments = self.directory.join("segments");
+        let standard =
+            StandardTier::open(&segments, disk, environment.clone(), &home.key, self.id, u64::MAX)?;
+        let cold = ColdTier::open(&self.open.cold, self.id, environment, &home.key)?;
+        let names = hasher(&home.key);
+        let site = Site {
+            look: &store,
+            names: &names,
+            home: &home,
+            directory: self.directory,
+            standard: &standard,
+            cold: &cold,
+            live: None,
+        };
+        super::site_report(&site, options, progress, found).await
+    }
+
+    /// Unlocks the file system; `None` if its superblock is damaged, without which nothing can be read.
+    pub(super) fn home(&self, found: &mut Found) -> Result<Option<Home>> {
+        let keys = KeyFile::open(&self.open.key_file)?;
+        match Superblock::open(self.directory, self.disk.as_ref(), &keys, self.id) {
+            Ok((_, key)) => Ok(Some(Home {
+                disk: Arc::clone(&self.disk),
+                environment: self.open.environment.clone(),
+                key,
+                file_system: self.id,
+            })),
+            Err(Error::Open(error @ OpenError::WrongKey { .. })) => Err(error.into()),
+            Err(error) => {
+                deep::file_damage(error, found)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A report without the names of files: there is nowhere to look them up.
+fn unnamed(found: Found) -> VerifyReport {
+    super::names::name(&Nothing, found)
+}
+
+struct Nothing;
+
+impl Look for Nothing {
+    fn get(&self, _key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    fn scan(&self, _from: &[u8], _to: &[u8], _limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,7 @@
+mod deep;
+mod flips;
+mod planted;
+mod repaired;
+mod scrubbed;
+mod support;
+mod traffic;
