@@ -3,9 +3,12 @@
 pub(crate) mod access_log;
 mod age;
 mod attributes;
+mod clone;
 mod create;
 mod entries;
 mod flush;
+mod holes;
+mod layout;
 mod link;
 mod lookup;
 mod notes;

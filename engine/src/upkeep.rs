@@ -15,6 +15,7 @@ use tracing::warn;
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;
+pub(crate) use collector::Collector;
 
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);
