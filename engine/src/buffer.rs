@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::attributes::Timestamp;
 use crate::identity::InodeId;
-pub(crate) use range_map::RangeMap;
+pub(crate) use range_map::{RangeMap, clip};
 
 /// UNSTABLE data of all files.
 pub(crate) struct WriteBuffer {
@@ -35,7 +35,7 @@ pub(crate) struct Dirty {
     pub(crate) mtime: Timestamp,
     /// The change number that its users have seen.
     pub(crate) change: u64,
-    /// Counts truncations, so that a flush notices one that came between.
+    /// Counts truncations and holes, so that a flush notices one that came between.
     cuts: u64,
 }
 
@@ -140,6 +140,22 @@ impl WriteBuffer {
         }
     }
 
+    /// Takes a range out of the data, whose place something else takes. The caller holds the sequencer, and sees to the size.
+    pub(crate) fn punch(&self, inode: InodeId, from: u64, end: u64) {
+        let mut files = self.files.lock();
+        if let Some(dirty) = files.get_mut(&inode) {
+            let before = dirty.active.bytes() + dirty.flushing.bytes();
+            dirty.active.punch(from, end);
+            dirty.flushing.punch(from, end);
+            dirty.cuts += 1;
+            let after = dirty.active.bytes() + dirty.flushing.bytes();
+            self.bytes.fetch_sub(before - after, Ordering::Relaxed);
+            if after == 0 {
+                files.remove(&inode);
+            }
+        }
+    }
+
     /// Cuts the data off at a size; at zero, or for a removed file, nothing stays. The caller holds the sequencer.
     pub(crate) fn truncate(&self, inode: InodeId, size: u64) {
         let mut files = self.files.lock();
@@ -189,6 +205,22 @@ mod tests {
         buffer.finish_flush(FILE);
         assert_eq!(buffer.read(FILE, 0, 10), [(2, Bytes::from_static(b"bb"))]);
         assert_eq!(buffer.bytes(), 2);
+    }
+
+    #[test]
+    fn a_hole_takes_data_out_of_both_layers_and_makes_a_running_flush_unwanted() {
+        let buffer = WriteBuffer::new();
+        write(&buffer, 0, b"aaaa");
+        let job = buffer.start_flush(FILE).unwrap();
+        write(&buffer, 2, b"bbbb");
+        buffer.punch(FILE, 1, 3);
+        assert!(!buffer.still_wanted(FILE, &job));
+        let layers = buffer.read(FILE, 0, 10);
+        let expected: [(u64, &[u8]); 3] = [(0, b"a"), (3, b"a"), (3, b"bbb")];
+        assert_eq!(layers, expected.map(|(at, bytes)| (at, Bytes::from_static(bytes))));
+        assert_eq!(buffer.bytes(), 5);
+        buffer.punch(FILE, 0, u64::MAX);
+        assert!(!buffer.holds(FILE) && buffer.bytes() == 0);
     }
 
     #[test]

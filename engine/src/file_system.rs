@@ -5,6 +5,7 @@ mod options;
 mod pin;
 mod results;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use crate::attributes::{Attributes, DeviceNumber, FileKind, SetAttributes, Timestamp};
 use crate::credential::{Access, Credential};
 use crate::error::Result;
+use crate::garbage::{Collected, CollectionPlan};
 use crate::identity::{Epoch, FileSystemId, Generation, InodeId};
 use crate::journal::{Pending, Ticket};
 use crate::ops::NewContent;
@@ -207,6 +209,42 @@ impl FileSystem {
         self.volume.write(who, inode, offset, data, stability).await
     }
 
+    /// DEALLOCATE: makes a hole of a range; what is behind the end of the file is left out. The caller has checked permission. No data
+    /// is read or moved, in no tier. A long range may take several records, from its start to its end.
+    pub async fn deallocate(&self, who: &Credential, inode: InodeId, range: Range<u64>) -> Result<Ticket> {
+        self.volume.zero(who, inode, range, ZeroSize::Keep).await
+    }
+
+    /// Zeros a range by making a hole of it. As [`FileSystem::deallocate`], but the file may grow.
+    pub async fn zero_range(
+        &self,
+        who: &Credential,
+        inode: InodeId,
+        range: Range<u64>,
+        size: ZeroSize,
+    ) -> Result<Ticket> {
+        self.volume.zero(who, inode, range, size).await
+    }
+
+    /// SEEK: where the next data or the next hole is. Costs a look at the metadata only.
+    pub fn seek(&self, inode: InodeId, offset: u64, wanted: SeekFor) -> Result<Sought> {
+        self.volume.seek(inode, offset, wanted)
+    }
+
+    /// CLONE: makes a range of the destination show what a range of the source holds, by sharing its blocks. The caller has checked
+    /// permission. Source and destination may be the same file if the ranges do not overlap. Else, and where the alignment is wrong or
+    /// the range goes beyond the end of the source, [`crate::Error::Invalid`]. A long range may take several records, from its start to
+    /// its end, and what is written to the source meanwhile may be in it or not.
+    pub async fn clone_range(
+        &self,
+        who: &Credential,
+        source: InodeId,
+        destination: InodeId,
+        range: CloneRange,
+    ) -> Result<Ticket> {
+        self.volume.clone_range(who, source, destination, range).await
+    }
+
     /// COMMIT of the whole file: the ticket is durable when all data written before this call is.
     pub async fn commit(&self, inode: InodeId) -> Result<Ticket> {
         self.volume.commit(inode).await
@@ -237,6 +275,16 @@ impl FileSystem {
     /// Takes up to `limit` files whose cold data was read since the last call (bounded; some may be forgotten).
     pub fn take_cold_reads(&self, limit: usize) -> Vec<InodeId> {
         self.volume.access_log.take_cold_reads(limit)
+    }
+
+    /// What a collection of garbage would do now, and why. Changes nothing.
+    pub fn collection_plan(&self) -> Result<CollectionPlan> {
+        self.volume.collection_plan()
+    }
+
+    /// Rewrites the segments that have too much garbage and deletes those with nothing live in them, now and without a budget.
+    pub async fn collect(&self) -> Result<Collected> {
+        self.volume.collect_now().await
     }
 
     /// How things stand.

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::limits::{BLOCK_BYTES, UNIT_BYTES};
+
+/// Units in a slot.
+const SLOT_UNITS: u64 = BLOCK_BYTES / UNIT_BYTES;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -29,7 +34,7 @@ id!(
     ContentId(u64)
 );
 id!(
-    /// The number of a block within a content: byte offset divided by the block size.
+    /// A place within a content, in units of [`crate::limits::UNIT_BYTES`]: where a block starts.
     BlockIndex(u64)
 );
 id!(
@@ -40,6 +45,33 @@ id!(
     /// Counts the starts of a file system for writing; durable before anything is written under it.
     Epoch(u32)
 );
+
+impl BlockIndex {
+    /// The unit in which a byte lies.
+    pub fn of_byte(offset: u64) -> Self {
+        BlockIndex(offset / UNIT_BYTES)
+    }
+
+    /// The first unit that starts at or behind a byte.
+    pub fn at_or_behind(offset: u64) -> Self {
+        BlockIndex(offset.div_ceil(UNIT_BYTES))
+    }
+
+    /// The byte at which it starts.
+    pub fn start(self) -> u64 {
+        self.0.saturating_mul(UNIT_BYTES)
+    }
+
+    /// The first unit of the slot in which it lies.
+    pub fn slot(self) -> Self {
+        BlockIndex(self.0 - self.0 % SLOT_UNITS)
+    }
+
+    /// The first unit of the next slot.
+    pub fn next_slot(self) -> Self {
+        BlockIndex(self.slot().0.saturating_add(SLOT_UNITS))
+    }
+}
 
 impl InodeId {
     /// The root directory.

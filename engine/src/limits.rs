@@ -8,8 +8,12 @@ pub const SYMLINK_BYTES_MAX: usize = 4095;
 pub const LINKS_MAX: u32 = 65_000;
 /// Bytes in a file: 47.9 TiB, the limit of EFS.
 pub const FILE_SIZE_MAX: u64 = 52_673_613_135_872;
-/// Bytes of a block, the unit of sealing and of extents: a random read of 4 KiB opens at most this much.
+/// Bytes of the largest block, and of a slot: a content is a row of slots of this size, and no block crosses from one into the
+/// next. A random read of 4 KiB opens at most this much.
 pub const BLOCK_BYTES: u64 = 64 * 1024;
+/// Bytes of a unit: where blocks may start, and what a block holds where a file is written at random. The page of the clients, so that
+/// a random write of theirs touches one block.
+pub const UNIT_BYTES: u64 = 4096;
 /// Bytes in one read or write: what the Linux client sends at most.
 pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the smallest journal file: large enough for a record of [`RECORD_BYTES_MAX`].
@@ -36,8 +40,9 @@ const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BY
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);
 const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
 const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
-/// Blocks that one record of a truncation may release: 1 GiB, some 500 KiB of journal. Longer cuts take several records.
-pub(crate) const TRUNCATE_BLOCKS_MAX: u64 = 16_384;
+const _: () = assert!(BLOCK_BYTES.is_multiple_of(UNIT_BYTES) && UNIT_BYTES.is_multiple_of(512));
+/// Extents, and pieces, that one record of a truncation may release: some 500 KiB of journal. Longer cuts take several records.
+pub(crate) const TRUNCATE_ROWS_MAX: usize = 4096;
 /// Bytes up to which a flush goes into the journal as pieces: one sync instead of two, at the price of writing twice.
 pub(crate) const PIECE_FLUSH_BYTES_MAX: u64 = 128 * 1024;
 /// Bytes of pieces in one record.
@@ -48,5 +53,7 @@ pub(crate) const RECORD_EXTENTS_MAX: usize = 256;
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
 /// Pieces in one block at which they are joined: small appends then stay one piece each block.
 pub(crate) const BLOCK_PIECES_MAX: usize = 32;
-/// Blocks in one append to a segment: 32 MiB held in memory until they are synced.
-pub(crate) const APPEND_BLOCKS_MAX: usize = 512;
+/// Blocks in one append to a segment.
+pub(crate) const APPEND_BLOCKS_MAX: usize = 1024;
+/// Bytes in one append to a segment, held in memory until they are synced.
+pub(crate) const APPEND_BYTES_MAX: u64 = 32 * 1024 * 1024;

@@ -3,9 +3,12 @@
 pub(crate) mod access_log;
 mod age;
 mod attributes;
+mod clone;
 mod create;
 pub(crate) mod entries;
 mod flush;
+mod holes;
+mod layout;
 mod link;
 mod lookup;
 mod notes;
@@ -21,5 +24,5 @@ mod truncate;
 mod write;
 
 pub(crate) use create::NewContent;
-pub(crate) use relocate::keep_age_index;
+pub(crate) use layout::keep_age_index;
 pub(crate) use truncate::cut_behind_end;

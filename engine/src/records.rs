@@ -9,9 +9,14 @@
 //! | `n`    | the key of a note                      | the note                                  |
 //! | `o`    | inode (8)                              | nothing: unlinked, waits for its release  |
 //! | `p`    | content (8), block (8), LSN (8), offset (4) | [`Piece`]                            |
+//! | `r`    | segment (16), frame (4), content (8), block (8) | nothing: a user of a shared block |
 //! | `s`    | segment (16)                           | [`SegmentRecord`]                         |
 //! | `t`    | nothing                                | [`Totals`]                                |
 //! | `x`    | content (8)                            | nothing: its extents wait for release     |
+//!
+//! A block in a key is a place in the content in units of 4 KiB: of an extent where it starts, of a piece the slot of 64 KiB in
+//! which it lies (a multiple of 16). What must be true of extents, pieces, references and segments together stands in
+//! `records/extent.rs`.
 //!
 //! Numbers in keys are big-endian, so that the order of the keys is the order of the numbers. No name and no path is
 //! ever in a key: the index keeps keys in clear.
@@ -23,6 +28,6 @@ pub(crate) mod key;
 mod totals;
 
 pub(crate) use dentry::Dentry;
-pub(crate) use extent::{Extent, Piece, SegmentRecord, SegmentState};
+pub(crate) use extent::{Extent, Piece, SegmentRecord, SegmentState, Shared};
 pub(crate) use inode::{Content, Inode};
 pub(crate) use totals::Totals;

@@ -16,6 +16,7 @@ use tracing::warn;
 
 use crate::error::{Error, Result};
 use crate::volume::Volume;
+pub(crate) use collector::Collector;
 
 pub(crate) use scrub::Scrub;
 pub use scrub::ScrubOptions;

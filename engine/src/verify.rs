@@ -31,6 +31,7 @@ mod repair;
 mod report;
 mod segments;
 mod settle;
+mod shared;
 mod site;
 mod strays;
 mod structure;
@@ -74,7 +75,7 @@ impl Volume {
 /// Runs what blocks now and then beside the threads that serve requests.
 async fn aside<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let runtime = tokio::runtime::Handle::current();
-    crate::data::blocking(move || runtime.block_on(work)).await
+    crate::threads::blocking(move || runtime.block_on(work)).await
 }
 
 /// Reads one segment of the Standard tier whole; for the scrub.

@@ -26,6 +26,7 @@ use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
 use crate::records::Inode;
 use crate::tiers::ColdTier;
+use crate::upkeep::Collector;
 
 pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
 pub(crate) use locks::{HeldLocks, InodeLocks};
@@ -52,6 +53,7 @@ pub(crate) struct Volume {
     pub(crate) access_log: AccessLog,
     pub(crate) names: NameHasher,
     pub(crate) space: SpaceGuard,
+    pub(crate) collector: Collector,
     /// Objects that are being uploaded.
     pub(crate) uploads: Uploads,
     /// Held for reading from before blocks are appended to Standard until extents point to them, so that whoever holds it for

@@ -36,6 +36,13 @@ impl RangeMap {
         self.cut_out(size, u64::MAX);
     }
 
+    /// Removes everything within `from..end`.
+    pub(crate) fn punch(&mut self, from: u64, end: u64) {
+        if from < end {
+            self.cut_out(from, end);
+        }
+    }
+
     /// The parts within `from..end`, ascending.
     pub(crate) fn within(&self, from: u64, end: u64) -> Vec<(u64, Bytes)> {
         let start = self.ranges.range(..=from).next_back().map_or(from, |(offset, _)| *offset);

@@ -143,9 +143,9 @@ impl State {
     fn on(mut self) -> SimulatedDisk {
         (self.off, self.power_fails_at, self.sync_fails_at, self.failing) = (false, None, None, None);
         self.steps = 0;
-        let named: std::collections::BTreeSet<usize> = self.names.inodes().collect();
+        let reachable = self.names.reachable();
         for (inode, content) in self.contents.iter_mut().enumerate() {
-            if !named.contains(&inode) {
+            if !reachable.contains(&inode) {
                 *content = Content::default();
             }
         }

@@ -26,7 +26,7 @@ use crate::ops::access_log::AccessLog;
 use crate::records::SegmentRecord;
 use crate::tiering::Tier;
 use crate::tiers::ColdTier;
-use crate::upkeep;
+use crate::upkeep::{self, Collector};
 use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
 
 /// What a directory is called while its file system is being made.
@@ -147,6 +147,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         pins: Pins::default(),
         access_log: AccessLog::default(),
         space: SpaceGuard::new(disk, home, clock, budgets.disk_reserve_bytes()),
+        collector: Collector::default(),
         uploads: Uploads::default(),
         data_writes: tokio::sync::RwLock::new(()),
         keep_orphans: AtomicBool::new(true),

@@ -124,6 +124,46 @@ pub struct Written {
     pub ticket: Ticket,
 }
 
+/// What becomes of the size of a file when a range of it is zeroed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZeroSize {
+    /// It stays.
+    Keep,
+    /// It grows to the end of the range, if it is less.
+    Extend,
+}
+
+/// What SEEK looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeekFor {
+    /// The next byte that is data.
+    Data,
+    /// The next byte that is in a hole.
+    Hole,
+}
+
+/// What SEEK found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sought {
+    /// The byte, at or behind where it began.
+    At(u64),
+    /// No data comes any more before the end of the file.
+    EndOfFile,
+    /// It began at or behind the end of the file.
+    BeyondEnd,
+}
+
+/// A range of one file that is cloned to another place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloneRange {
+    /// Where it begins in the source; a multiple of 4 KiB.
+    pub source_offset: u64,
+    /// Where it begins in the destination; a multiple of 4 KiB.
+    pub destination_offset: u64,
+    /// How long it is: a multiple of 4 KiB, or up to the end of the source. 0 is up to the end.
+    pub length: u64,
+}
+
 /// On whose authority attributes are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authority {

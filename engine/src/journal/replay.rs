@@ -112,7 +112,7 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
     audit.end = ends.last().unwrap_or(HEADER_BYTES);
     audit.last_frame = audit.end.saturating_sub(replayed.frames.back().map_or(0, |frame| frame.bytes));
     audit.records = first..replayed.last.0.saturating_add(1);
-    match result.and_then(|()| found.check_padding(&replayed)) {
+    match result.and_then(|_| found.check_padding(&replayed)) {
         Ok(()) => {}
         Err(Error::Open(OpenError::Damaged { what, .. }) | Error::Corrupt { what }) => {
             audit.damage = Some(what);

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::file_system::Authority;
 use crate::identity::InodeId;
 use crate::journal::Pending;
-use crate::limits::{BLOCK_BYTES, FILE_SIZE_MAX, TRUNCATE_BLOCKS_MAX};
+use crate::limits::FILE_SIZE_MAX;
 use crate::records::Inode;
 use crate::volume::{Change, Volume};
 
@@ -53,25 +53,27 @@ impl Volume {
         size: u64,
         authority: Authority,
     ) -> Result<()> {
-        let step = TRUNCATE_BLOCKS_MAX * BLOCK_BYTES;
         let only_size = SetAttributes { size: Some(size), ..SetAttributes::default() };
-        if size == 0 {
-            // The content is replaced as a whole, however long it is.
+        let record = self.stored_inode(inode)?;
+        if size == 0 || record.kind() != FileKind::Regular || record.size() <= size {
+            // The content is replaced as a whole, however long it is; or there is nothing to cut.
             return Ok(());
         }
-        loop {
+        let mut points = self.cutting_points(inode, size)?;
+        while let Some(point) = points.pop() {
             {
                 let mut change = self.begin()?;
                 let record = change.inode(inode)?;
                 check(who, &record, &only_size, authority)?;
-                if record.size() <= size.saturating_add(step) {
-                    return Ok(());
+                if record.size() <= point {
+                    continue;
                 }
-                truncate::truncate(self, &mut change, who, inode, record.size() - step)?;
+                truncate::truncate(self, &mut change, who, inode, point)?;
                 drop(change.commit());
             }
             self.store.admit().await?;
         }
+        Ok(())
     }
 
     /// An inode's stored record, and a copy that goes on from the change number that users have seen.

@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::layout::{Span, clear, clear_pieces, count, lay};
 use super::write::{Stamp, add_pieces};
 use crate::broken::{Broken, broken};
 use crate::buffer::FlushJob;
@@ -14,13 +15,14 @@ use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
 use crate::limits::{
-    APPEND_BLOCKS_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
+    APPEND_BLOCKS_MAX, APPEND_BYTES_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX,
+    RECORD_PIECE_BYTES_MAX,
 };
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, Volume};
 
-/// A whole block: nothing of what is stored there shows through.
+/// A whole slot: nothing of what is stored there shows through. It becomes one block, also where the file was written at random.
 struct WholeBlock {
     block: BlockIndex,
     bytes: Bytes,
@@ -107,7 +109,7 @@ impl Volume {
             _ => return Ok(None),
         }
         for (block, address) in &step.extents {
-            put_extent(&mut change, &mut new, (content, *block), *address)?;
+            put_slot(&mut change, &mut new, (content, *block), *address)?;
         }
         add_pieces(&mut change, inode, &mut new, &step.parts)?;
         // Also before the last step: a crash after it must not leave data behind the end of the file, or out of the age index.
@@ -125,7 +127,7 @@ impl Volume {
     pub(crate) async fn append_standard(&self, mut blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
         let mut addresses = Vec::with_capacity(blocks.len());
         while !blocks.is_empty() {
-            let rest = blocks.split_off(blocks.len().min(APPEND_BLOCKS_MAX));
+            let rest = blocks.split_off(append_length(&blocks));
             addresses.extend(self.standard.append(std::mem::replace(&mut blocks, rest)).await?);
         }
         Ok(addresses)
@@ -145,6 +147,16 @@ impl Volume {
         }
         Ok(())
     }
+}
+
+/// How many of the blocks go into one append.
+fn append_length(blocks: &[PlainBlock]) -> usize {
+    let mut bytes = 0;
+    let fitting = blocks.iter().take(APPEND_BLOCKS_MAX).take_while(|block| {
+        bytes += block.bytes.len() as u64;
+        bytes <= APPEND_BYTES_MAX
+    });
+    fitting.count().max(1)
 }
 
 /// What goes into one record.
@@ -204,7 +216,7 @@ fn plan_flush(ranges: &[(u64, Bytes)], size: u64) -> FlushPlan {
     for (offset, data) in ranges {
         let (mut at, mut rest) = (*offset, data.clone());
         while !rest.is_empty() {
-            let block = BlockIndex(at / BLOCK_BYTES);
+            let block = BlockIndex::of_byte(at).slot();
             let room = usize::try_from(BLOCK_BYTES - at % BLOCK_BYTES).unwrap_or(usize::MAX);
             let part = rest.split_to(room.min(rest.len()));
             let length = part.len() as u64;
@@ -226,7 +238,7 @@ fn plan_flush(ranges: &[(u64, Bytes)], size: u64) -> FlushPlan {
 
 /// The content of a block, if the parts leave nothing of what is stored there.
 fn whole(block: BlockIndex, parts: &[(u64, Bytes)], size: u64) -> Option<Bytes> {
-    let start = block.0 * BLOCK_BYTES;
+    let start = block.start();
     let mut at = start;
     for (offset, data) in parts {
         if *offset != at {
@@ -247,37 +259,27 @@ fn whole(block: BlockIndex, parts: &[(u64, Bytes)], size: u64) -> Option<Bytes> 
     }
 }
 
-/// Points a block at new bytes, in place of its old extent and all of its pieces.
-fn put_extent(
+/// Puts a block over a slot, in place of all of its extents and pieces.
+fn put_slot(
     change: &mut Change<'_>,
     record: &mut Inode,
-    (content, block): (ContentId, BlockIndex),
+    (content, slot): (ContentId, BlockIndex),
     address: BlockAddress,
 ) -> Result<()> {
-    let next = BlockIndex(block.0 + 1);
-    let old = change.extents(content, block, next)?.pop().map(|(_, extent)| extent);
-    let new = Extent { tier: Tier::Standard, visible_bytes: address.plain_bytes, address };
-    change.replace_extent((content, block), old.as_ref(), Some(&new))?;
-    let Content::File { standard_bytes, cold_bytes, piece_bytes, .. } = &mut record.content else {
-        return Err(Error::WrongType);
-    };
-    match old {
-        Some(Extent { tier: Tier::Standard, visible_bytes, .. }) => {
-            *standard_bytes -= u64::from(visible_bytes)
+    clear_pieces(change, record, content, Span::slot(slot))?;
+    match change.extents(content, slot, slot.next_slot())?.as_slice() {
+        // The usual case, with one write of the row.
+        [(block, old)] if *block == slot => {
+            count(record, old.tier, -i64::from(old.visible_bytes));
+            let new = Extent::whole(Tier::Standard, address);
+            count(record, new.tier, i64::from(new.visible_bytes));
+            change.replace_extent((content, slot), Some(old), Some(&new))
         }
-        Some(Extent { tier: Tier::InfrequentAccess, visible_bytes, .. }) => {
-            *cold_bytes -= u64::from(visible_bytes)
-        }
-        None => {}
-    }
-    *standard_bytes += u64::from(new.visible_bytes);
-    if *piece_bytes > 0 {
-        for row in change.pieces(content, block, next)? {
-            *piece_bytes -= row.piece.bytes.len() as u64;
-            change.delete(row.key.to_vec());
+        _ => {
+            clear(change, record, content, Span::slot(slot))?;
+            lay(change, record, (content, slot), &Extent::whole(Tier::Standard, address))
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -293,7 +295,7 @@ mod tests {
         let block = usize::try_from(BLOCK_BYTES).unwrap();
         // Blocks 0 and 1 whole, then a part of block 2 in the middle of a longer file.
         let plan = plan_flush(&[range(0, 2 * block + 10)], 10 * BLOCK_BYTES);
-        assert_eq!(plan.whole.iter().map(|whole| whole.block.0).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(plan.whole.iter().map(|whole| whole.block.0).collect::<Vec<_>>(), [0, 16]);
         assert_eq!(plan.parts, [range(2 * BLOCK_BYTES, 10)]);
         // The same at the end of the file: the last block is whole too.
         let plan = plan_flush(&[range(0, 2 * block + 10)], 2 * BLOCK_BYTES);

@@ -3,20 +3,21 @@
 //! The layers are looked at from the newest to the oldest: buffer, pieces, extents. Data only ever moves from a newer layer
 //! to an older one, and is there before it is gone here, so that a read never falls between two of them.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
+use super::layout::{Span, span_of};
 use crate::attributes::FileKind;
+use crate::buffer::clip;
 use crate::data::{BlockAddress, BlockIdentity};
 use crate::error::{Error, Result};
 use crate::file_system::ReadData;
-use crate::identity::{BlockIndex, ContentId, InodeId};
+use crate::identity::{BlockIndex, ContentId, InodeId, SegmentId};
 use crate::limits::BLOCK_BYTES;
 use crate::records::{Content, Extent};
 use crate::tiering::Tier;
-use crate::volume::{Look, PieceRow, Volume};
+use crate::volume::{Look, Volume};
 
 /// A block of zeros, for holes.
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
@@ -57,87 +58,78 @@ impl Volume {
         let Content::File { id, piece_bytes, .. } = self.stored_inode(inode)?.content else {
             return Err(Error::WrongType);
         };
-        let (from, to) = (BlockIndex(offset / BLOCK_BYTES), BlockIndex((end - 1) / BLOCK_BYTES + 1));
-        let pieces = if piece_bytes > 0 { self.store.pieces(id, from, to)? } else { Vec::new() };
-        let blocks = self.blocks(id, from..to, pieces).await?;
-        if blocks.cold {
+        let span = Span { from: offset, end };
+        let (first, last) = span.slots();
+        // Pieces before extents: data moves from the ones to the others.
+        let pieces = if piece_bytes > 0 { self.store.pieces(id, first, last)? } else { Vec::new() };
+        let mut extents = self.store.extents(id, first, BlockIndex::at_or_behind(end))?;
+        extents.retain(|(block, extent)| !span_of(*block, extent).meet(span).is_empty());
+        if extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess) {
             self.access_log.note_cold_read(inode);
         }
+        let bases = self.open_extents(id, &extents).await?;
         self.access_log.touch(inode, self.environment.clock.now());
-        Ok(ReadData { parts: cut_parts(&blocks, &layers, offset, end), end_of_file })
+        let pieces = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes));
+        let layers: Vec<_> = pieces.chain(layers).collect();
+        Ok(ReadData { parts: cut_parts(&bases, &layers, span), end_of_file })
     }
 
-    /// The stored content of a range of blocks, opened, with their pieces over it.
-    async fn blocks(
-        &self,
-        content: ContentId,
-        range: Range<BlockIndex>,
-        pieces: Vec<PieceRow>,
-    ) -> Result<Blocks> {
-        let extents = self.store.extents(content, range.start, range.end)?;
-        let cold = extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess);
-        let mut bases = self.open_extents(content, &extents).await?;
-        let mut by_block: BTreeMap<BlockIndex, Vec<PieceRow>> = BTreeMap::new();
-        for row in pieces {
-            by_block.entry(row.block).or_default().push(row);
-        }
-        for (block, rows) in by_block {
-            let base = bases.remove(&block);
-            bases.insert(block, apply_pieces(base.as_ref(), &rows));
-        }
-        Ok(Blocks { blocks: bases, cold })
-    }
-
-    /// Opens the blocks of extents: from the cache, or with as few reads and requests as possible from where they are.
+    /// Opens what extents show: from the cache, or with as few reads and requests as possible from where they are. The result is in
+    /// the order of the extents: where each starts, and its bytes.
     pub(crate) async fn open_extents(
         &self,
         content: ContentId,
         extents: &[(BlockIndex, Extent)],
-    ) -> Result<BTreeMap<BlockIndex, Bytes>> {
-        let mut opened = BTreeMap::new();
+    ) -> Result<Vec<(u64, Bytes)>> {
+        let mut opened: HashMap<BlockAddress, Bytes> = HashMap::with_capacity(extents.len());
         for tier in [Tier::Standard, Tier::InfrequentAccess] {
-            let mut missing: Vec<(BlockAddress, BlockIdentity)> = Vec::new();
+            // Two extents of one block want it once.
+            let mut missing: BTreeMap<(SegmentId, u32), (BlockAddress, BlockIdentity)> = BTreeMap::new();
             for (block, extent) in extents.iter().filter(|(_, extent)| extent.tier == tier) {
-                match self.cache.get(&extent.address) {
-                    Some(bytes) => drop(opened.insert(*block, bytes)),
-                    None => missing.push((extent.address, BlockIdentity { content, block: *block })),
+                let address = extent.address;
+                match self.cache.get(&address) {
+                    Some(bytes) => drop(opened.insert(address, bytes)),
+                    None => {
+                        let wanted = (address, extent.sealed_as(content, *block));
+                        missing.insert((address.segment, address.frame), wanted);
+                    }
                 }
             }
+            let missing: Vec<_> = missing.into_values().collect();
             self.load(tier, &missing, &mut opened).await?;
         }
-        for (block, extent) in extents {
-            if let Some(bytes) = opened.get_mut(block) {
-                bytes.truncate(usize::try_from(extent.visible_bytes).unwrap_or(usize::MAX));
-            }
-        }
-        Ok(opened)
+        let show = |(block, extent): &(BlockIndex, Extent)| {
+            let bytes = opened.get(&extent.address).ok_or_else(|| Error::corrupt("a block was not read"))?;
+            Ok((block.start(), extent.show(bytes)))
+        };
+        extents.iter().map(show).collect()
     }
 
     async fn load(
         &self,
         tier: Tier,
         missing: &[(BlockAddress, BlockIdentity)],
-        opened: &mut BTreeMap<BlockIndex, Bytes>,
+        opened: &mut HashMap<BlockAddress, Bytes>,
     ) -> Result<()> {
         match (missing, tier) {
             ([], _) => {}
             // Concurrent readers of one block share one read of the disk, or one request.
             ([(address, identity)], Tier::Standard) => {
                 let read = self.standard.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(*address, read).await?);
+                opened.insert(*address, self.cache.get_or_load(*address, read).await?);
             }
             ([(address, identity)], Tier::InfrequentAccess) => {
                 let read = self.cold.read(address, *identity);
-                opened.insert(identity.block, self.cache.get_or_load(*address, read).await?);
+                opened.insert(*address, self.cache.get_or_load(*address, read).await?);
             }
             (several, tier) => {
                 let blocks = match tier {
                     Tier::Standard => self.standard.read_many(several).await?,
                     Tier::InfrequentAccess => self.cold.read_many(several).await?,
                 };
-                for ((address, identity), bytes) in several.iter().zip(blocks) {
+                for ((address, _), bytes) in several.iter().zip(blocks) {
                     self.cache.insert(*address, bytes.clone());
-                    opened.insert(identity.block, bytes);
+                    opened.insert(*address, bytes);
                 }
             }
         }
@@ -145,29 +137,16 @@ impl Volume {
     }
 }
 
-/// Opened blocks. A block that is not in the map is a hole; a short one is zeros from its end.
-struct Blocks {
-    blocks: BTreeMap<BlockIndex, Bytes>,
-    /// Whether any of them came from a cold tier.
-    cold: bool,
-}
-
-/// A block's content with its pieces laid over it.
-pub(super) fn apply_pieces(base: Option<&Bytes>, rows: &[PieceRow]) -> Bytes {
-    let base = base.map_or(&[][..], |base| base);
-    let piece_end = |row: &PieceRow| position(u64::from(row.piece.offset)) + row.piece.bytes.len();
-    let length = rows.iter().map(piece_end).max().unwrap_or(0).max(base.len());
-    let mut block = vec![0; length];
-    lay(&mut block, 0, base);
-    for row in rows {
-        lay(&mut block, position(u64::from(row.piece.offset)), &row.piece.bytes);
+/// Lays bytes over others that begin at `start`; what does not fit is left out.
+pub(super) fn lay_over(target: &mut [u8], start: u64, (at, bytes): (u64, &Bytes)) {
+    match at.checked_sub(start) {
+        Some(at) => copy_into(target, position(at), bytes),
+        None => copy_into(target, 0, bytes.get(position(start - at)..).unwrap_or_default()),
     }
-    block.into()
 }
 
-/// Copies bytes into a block; what does not fit is left out.
-fn lay(block: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(target) = block.get_mut(at..) {
+fn copy_into(target: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(target) = target.get_mut(at..) {
         let length = bytes.len().min(target.len());
         if let (Some(target), Some(bytes)) = (target.get_mut(..length), bytes.get(..length)) {
             target.copy_from_slice(bytes);
@@ -179,44 +158,50 @@ fn position(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-/// The bytes `offset..end`, out of the blocks and the layers over them. Only blocks with something over them are copied.
-fn cut_parts(blocks: &Blocks, layers: &[(u64, Bytes)], offset: u64, end: u64) -> Vec<Bytes> {
+/// The bytes of a span, out of what extents show and the layers over it. Only slots with something over them are copied.
+fn cut_parts(bases: &[(u64, Bytes)], layers: &[(u64, Bytes)], span: Span) -> Vec<Bytes> {
     let mut parts = Vec::new();
-    let mut at = offset;
-    while at < end {
-        let block = BlockIndex(at / BLOCK_BYTES);
-        let start = block.0 * BLOCK_BYTES;
-        let stop = (start + BLOCK_BYTES).min(end);
-        let (from, to) = (position(at - start), position(stop - start));
-        let base = blocks.blocks.get(&block);
-        let over: Vec<_> =
-            layers.iter().filter(|(from, data)| *from < stop && from + data.len() as u64 > at).collect();
+    let mut at = span.from;
+    let mut rest = bases.iter().peekable();
+    while at < span.end {
+        let slot = BlockIndex::of_byte(at).slot();
+        let stop = slot.next_slot().start().min(span.end);
+        let here = Span { from: at, end: stop };
+        let mut shown = Vec::new();
+        while let Some(base) = rest.next_if(|(start, _)| *start < stop) {
+            shown.push(base);
+        }
+        let meets = |(from, data): &&(u64, Bytes)| *from < stop && from + data.len() as u64 > at;
+        let over: Vec<_> = layers.iter().filter(meets).collect();
         if over.is_empty() {
-            push_base(&mut parts, base, from, to);
+            push_bases(&mut parts, &shown, here);
         } else {
-            let mut copy = vec![0; to];
-            lay(&mut copy, 0, base.map_or(&[][..], |base| base));
-            for (offset, data) in over {
-                match offset.checked_sub(start) {
-                    Some(at) => lay(&mut copy, position(at), data),
-                    None => lay(&mut copy, 0, data.get(position(start - offset)..).unwrap_or_default()),
-                }
+            let mut copy = vec![0; position(stop - at)];
+            for (start, data) in shown.into_iter().chain(over) {
+                lay_over(&mut copy, at, (*start, data));
             }
-            parts.push(Bytes::from(copy).slice(from..));
+            parts.push(Bytes::from(copy));
         }
         at = stop;
     }
     parts
 }
 
-/// The bytes `from..to` of a stored block: what there is, then zeros.
-fn push_base(parts: &mut Vec<Bytes>, base: Option<&Bytes>, from: usize, to: usize) {
-    let stored = base.map_or(0, Bytes::len);
-    if let Some(base) = base.filter(|_| from < stored) {
-        parts.push(base.slice(from..to.min(stored)));
+/// The bytes of a span within a slot: what extents show, and zeros between.
+fn push_bases(parts: &mut Vec<Bytes>, bases: &[&(u64, Bytes)], span: Span) {
+    let mut at = span.from;
+    for (start, bytes) in bases {
+        if let Some((from, shown)) = clip(*start, bytes, at, span.end) {
+            push_zeros(parts, from - at);
+            at = from + shown.len() as u64;
+            parts.push(shown);
+        }
     }
-    let zeros = to - from.max(stored.min(to));
-    if zeros > 0 {
-        parts.push(Bytes::from_static(ZEROS.get(..zeros).unwrap_or(&ZEROS)));
+    push_zeros(parts, span.end - at);
+}
+
+fn push_zeros(parts: &mut Vec<Bytes>, length: u64) {
+    if length > 0 {
+        parts.push(Bytes::from_static(ZEROS.get(..position(length)).unwrap_or(&ZEROS)));
     }
 }

@@ -5,12 +5,14 @@
 //! record that compares everything that was read with what is there now. What was changed meanwhile is left alone. A
 //! crash before the record leaves garbage in the new segment, never a block that nobody points to from its file.
 
+mod slot;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::read::{MOVED_RETRIES_MAX, apply_pieces};
-use super::write::enter_age_index;
+use super::layout::{Span, clear, joined, keep_age_index, lay, span_of};
+use super::read::{MOVED_RETRIES_MAX, lay_over};
 use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
@@ -18,29 +20,37 @@ use crate::journal::Ticket;
 use crate::limits::{BLOCK_BYTES, RECORD_BYTES_ENOUGH, RECORD_EXTENTS_MAX};
 use crate::records::{Content, Extent, Inode, key};
 use crate::tiering::Tier;
-use crate::volume::{Change, Look, PieceRow, Volume, age_key};
+use crate::volume::{Change, Look, PieceRow, Volume};
 
-/// A block that is being rewritten, and what it was made of.
+/// A slot of a file that is being rewritten, and what it was made of.
 pub(crate) struct Move {
     pub(crate) inode: InodeId,
-    pub(crate) content: ContentId,
-    pub(crate) block: BlockIndex,
-    old: Option<Extent>,
+    content: ContentId,
+    slot: BlockIndex,
+    /// All extents of the slot.
+    old: Vec<(BlockIndex, Extent)>,
+    /// All of its pieces.
     pieces: Vec<PieceRow>,
-    pub(crate) bytes: Bytes,
+    /// What is written anew: each becomes one block. The rest of the slot stays as it is.
+    blocks: Vec<(BlockIndex, Bytes)>,
 }
 
 impl Move {
-    /// The block to write.
-    pub(crate) fn plain_block(&self) -> PlainBlock {
-        PlainBlock {
-            identity: BlockIdentity { content: self.content, block: self.block },
-            bytes: self.bytes.clone(),
-        }
+    /// The blocks to write.
+    pub(crate) fn plain_blocks(&self) -> impl Iterator<Item = PlainBlock> + '_ {
+        self.blocks.iter().map(|(block, bytes)| PlainBlock {
+            identity: BlockIdentity { content: self.content, block: *block },
+            bytes: bytes.clone(),
+        })
+    }
+
+    /// Bytes that are written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.blocks.iter().map(|(_, bytes)| bytes.len() as u64).sum()
     }
 }
 
-/// Which blocks of a file are rewritten.
+/// Which slots of a file are rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Select {
     /// Those with pieces.
@@ -51,7 +61,7 @@ pub(crate) enum Select {
     Cold,
 }
 
-/// Blocks to rewrite, and where to go on.
+/// Slots to rewrite, and where to go on.
 pub(crate) struct Gathered {
     pub(crate) moves: Vec<Move>,
     pub(crate) next: Option<BlockIndex>,
@@ -60,24 +70,31 @@ pub(crate) struct Gathered {
 /// What a swing did.
 pub(crate) struct Swung {
     pub(crate) ticket: Ticket,
-    /// Bytes of the blocks that were swung, by file.
+    /// Bytes of the blocks that were swung to, by file.
     pub(crate) bytes: BTreeMap<InodeId, u64>,
-    /// Blocks that were changed meanwhile and stay as they are.
+    /// Slots that were changed meanwhile and stay as they are.
     pub(crate) skipped: u64,
 }
 
+/// What there is in one slot.
+#[derive(Default)]
+struct Slot {
+    extents: Vec<(BlockIndex, Extent)>,
+    pieces: Vec<PieceRow>,
+}
+
 impl Volume {
-    /// Reads up to `blocks_max` blocks of a file for rewriting.
+    /// Reads slots of a file for rewriting, until about `rows_max` extents or pieces were looked at.
     pub(crate) async fn gather(
         &self,
         inode: InodeId,
         select: Select,
         from: BlockIndex,
-        blocks_max: usize,
+        rows_max: usize,
     ) -> Result<Gathered> {
         let mut tries = 0;
         loop {
-            match self.gather_once(inode, select, from, blocks_max).await {
+            match self.gather_once(inode, select, from, rows_max).await {
                 // As for a read: the segment may have been released after its blocks were moved or overwritten.
                 Err(Error::Corrupt { .. } | Error::Io { .. }) if tries < MOVED_RETRIES_MAX => tries += 1,
                 result => return result,
@@ -90,86 +107,97 @@ impl Volume {
         inode: InodeId,
         select: Select,
         from: BlockIndex,
-        blocks_max: usize,
+        rows_max: usize,
     ) -> Result<Gathered> {
         let Content::File { id, .. } = self.stored_inode(inode)?.content else {
             return Err(Error::WrongType);
         };
-        let (extents, pieces, next) = self.window(id, select, from, blocks_max)?;
-        let chosen = |extent: &Extent, pieced: bool| match select {
-            Select::WithPieces => pieced,
-            Select::NotCold => pieced || extent.tier != Tier::InfrequentAccess,
-            Select::Cold => extent.tier == Tier::InfrequentAccess,
-        };
-        let mut by_block: BTreeMap<BlockIndex, (Option<Extent>, Vec<PieceRow>)> = BTreeMap::new();
-        for row in pieces {
-            by_block.entry(row.block).or_default().1.push(row);
-        }
-        for (block, extent) in extents {
-            if chosen(&extent, by_block.contains_key(&block)) {
-                by_block.entry(block).or_default().0 = Some(extent);
-            }
-        }
-        if select == Select::Cold {
-            by_block.retain(|_, (extent, _)| extent.is_some());
-        }
-        let to_open: Vec<_> =
-            by_block.iter().filter_map(|(block, (extent, _))| Some((*block, (*extent)?))).collect();
-        let mut opened = self.open_extents(id, &to_open).await?;
-        let moves = by_block.into_iter().filter_map(|(block, (old, pieces))| {
-            let base = opened.remove(&block);
-            let bytes = if pieces.is_empty() {
-                base.unwrap_or_default()
-            } else {
-                apply_pieces(base.as_ref(), &pieces)
+        let (slots, next) = self.window(id, select, from, rows_max)?;
+        let mut plans = Vec::new();
+        let mut to_open = Vec::new();
+        for (slot, found) in slots {
+            let spans = found.pieces.iter().map(piece_span).collect();
+            let written = joined(spans);
+            let plan = match select {
+                Select::Cold if !found.extents.iter().any(|(_, extent)| is_cold(extent)) => Vec::new(),
+                _ => slot::plan(select, slot, &found.extents, &written),
             };
-            (!bytes.is_empty()).then_some(Move { inode, content: id, block, old, pieces, bytes })
-        });
-        Ok(Gathered { moves: moves.collect(), next })
+            if plan.is_empty() {
+                continue;
+            }
+            let shows = |(block, extent): &&(BlockIndex, Extent)| {
+                let shown = span_of(*block, extent);
+                plan.iter().any(|span| slot::shows_through(shown.meet(*span), &written))
+            };
+            to_open.extend(found.extents.iter().filter(shows).copied());
+            plans.push((slot, found, plan));
+        }
+        let mut opened = self.open_extents(id, &to_open).await?.into_iter().peekable();
+        let mut moves = Vec::with_capacity(plans.len());
+        for (slot, found, plan) in plans {
+            let mut bases = Vec::new();
+            while let Some(base) = opened.next_if(|(at, _)| *at < slot.next_slot().start()) {
+                bases.push(base);
+            }
+            let blocks = plan.iter().map(|span| assemble(*span, &found, &bases)).collect();
+            let Slot { extents: old, pieces } = found;
+            moves.push(Move { inode, content: id, slot, old, pieces, blocks });
+        }
+        Ok(Gathered { moves, next })
     }
 
-    /// The extents and pieces of at most `blocks_max` blocks that have any.
-    #[expect(clippy::type_complexity, reason = "the three are taken apart at once by the only caller")]
+    /// The next slots with anything in them, and where to go on. The window ends where one of the lists of rows is cut off.
     fn window(
         &self,
         content: ContentId,
         select: Select,
         from: BlockIndex,
-        blocks_max: usize,
-    ) -> Result<(Vec<(BlockIndex, Extent)>, Vec<PieceRow>, Option<BlockIndex>)> {
-        // The next `blocks_max` rows of each kind; the window ends where the shorter list is cut off.
+        rows_max: usize,
+    ) -> Result<(BTreeMap<BlockIndex, Slot>, Option<BlockIndex>)> {
+        let mut stop = None;
+        let mut note_cut = |rows: &[(Bytes, Bytes)]| {
+            if rows.len() == rows_max {
+                let last = rows.last().and_then(|(row, _)| key::extent_block(row));
+                stop = [stop, last.map(BlockIndex::slot)].into_iter().flatten().min();
+            }
+        };
         let (start, end) = key::pieces(content, from, None);
-        let piece_keys = self.store.scan(&start, &end, blocks_max)?;
-        let pieces_stop = (piece_keys.len() == blocks_max)
-            .then(|| piece_keys.last().and_then(|(row, _)| key::piece_block(row)))
-            .flatten();
-        let mut stop = pieces_stop;
+        note_cut(&self.store.scan(&start, &end, rows_max)?);
         if select != Select::WithPieces {
             let (start, end) = key::extents(content, from, None);
-            let extent_keys = self.store.scan(&start, &end, blocks_max)?;
-            if extent_keys.len() == blocks_max {
-                let last = extent_keys.last().and_then(|(row, _)| key::extent_block(row));
-                stop = [stop, last].into_iter().flatten().min();
+            note_cut(&self.store.scan(&start, &end, rows_max)?);
+        }
+        let next = stop.map(BlockIndex::next_slot);
+        let end = next.unwrap_or(BlockIndex(u64::MAX));
+        let mut slots: BTreeMap<BlockIndex, Slot> = BTreeMap::new();
+        // Pieces first: see the order of layers in `ops::read`.
+        for row in self.store.pieces(content, from, end)? {
+            slots.entry(row.block).or_default().pieces.push(row);
+        }
+        if select == Select::WithPieces {
+            for (slot, found) in &mut slots {
+                found.extents = self.store.extents(content, *slot, slot.next_slot())?;
+            }
+        } else {
+            for (block, extent) in self.store.extents(content, from, end)? {
+                slots.entry(block.slot()).or_default().extents.push((block, extent));
             }
         }
-        let next = stop.map(|stop| BlockIndex(stop.0 + 1));
-        let end = next.unwrap_or(BlockIndex(u64::MAX));
-        // Pieces first: see the order of layers in `ops::read`.
-        let pieces = self.store.pieces(content, from, end)?;
-        let extents = match (select, pieces.first(), pieces.last()) {
-            (Select::WithPieces, Some(first), Some(last)) => {
-                self.store.extents(content, first.block, BlockIndex(last.block.0 + 1))?
-            }
-            (Select::WithPieces, _, _) => Vec::new(),
-            _ => self.store.extents(content, from, end)?,
-        };
-        Ok((extents, pieces, next))
+        Ok((slots, next))
     }
 
-    /// Points the blocks at their new addresses, unless they were changed since they were gathered.
+    /// Points slots at their new blocks, unless they were changed since they were gathered. The addresses are those of
+    /// all blocks of all moves, in order.
     pub(crate) async fn swing(&self, moves: &[Move], addresses: &[BlockAddress], to: Tier) -> Result<Swung> {
         let mut swung = Swung { ticket: Ticket::nothing(), bytes: BTreeMap::new(), skipped: 0 };
-        let mut pairs = moves.iter().zip(addresses).peekable();
+        let mut rest = addresses;
+        let mut pairs = Vec::with_capacity(moves.len());
+        for one in moves {
+            let (own, others) = rest.split_at_checked(one.blocks.len()).unwrap_or((rest, &[]));
+            pairs.push((one, own));
+            rest = others;
+        }
+        let mut pairs = pairs.into_iter().peekable();
         while pairs.peek().is_some() {
             self.store.admit().await?;
             let ticket = self.swing_record(&mut pairs, to, &mut swung)?;
@@ -178,23 +206,26 @@ impl Volume {
         Ok(swung)
     }
 
-    /// Swings as many blocks as one record takes.
+    /// Swings as many slots as one record takes.
     fn swing_record<'a>(
         &self,
-        pairs: &mut impl Iterator<Item = (&'a Move, &'a BlockAddress)>,
+        pairs: &mut impl Iterator<Item = (&'a Move, &'a [BlockAddress])>,
         to: Tier,
         swung: &mut Swung,
     ) -> Result<Ticket> {
         let mut change = self.begin()?;
         let mut inodes = Touched::new();
-        for (one, address) in pairs.take(RECORD_EXTENTS_MAX) {
-            let new = Extent { tier: to, visible_bytes: address.plain_bytes, address: *address };
+        let mut extents = 0;
+        for (one, addresses) in pairs {
+            let new: Vec<_> = addresses.iter().map(|address| Extent::whole(to, *address)).collect();
             if swing_one(&mut change, &mut inodes, one, &new)? {
-                *swung.bytes.entry(one.inode).or_default() += u64::from(new.visible_bytes);
+                let bytes = new.iter().map(|extent| u64::from(extent.visible_bytes)).sum::<u64>();
+                *swung.bytes.entry(one.inode).or_default() += bytes;
             } else {
                 swung.skipped += 1;
             }
-            if change.record_bytes() > RECORD_BYTES_ENOUGH {
+            extents += new.len();
+            if extents >= RECORD_EXTENTS_MAX || change.record_bytes() > RECORD_BYTES_ENOUGH {
                 break;
             }
         }
@@ -207,11 +238,35 @@ impl Volume {
     }
 }
 
+fn is_cold(extent: &Extent) -> bool {
+    extent.tier == Tier::InfrequentAccess
+}
+
+fn piece_span(row: &PieceRow) -> Span {
+    let (from, end) = row.bounds();
+    Span { from, end }
+}
+
+/// The content of a span of whole units, up to where it ends.
+fn assemble(span: Span, found: &Slot, bases: &[(u64, Bytes)]) -> (BlockIndex, Bytes) {
+    let extents = found.extents.iter().map(|(block, extent)| span_of(*block, extent));
+    let ends = extents.chain(found.pieces.iter().map(piece_span)).map(|part| part.meet(span));
+    let end = ends.filter(|part| !part.is_empty()).map(|part| part.end).max().unwrap_or(span.from);
+    let mut block = vec![0; usize::try_from(end - span.from).unwrap_or(0)];
+    for (at, bytes) in bases {
+        lay_over(&mut block, span.from, (*at, bytes));
+    }
+    for row in &found.pieces {
+        lay_over(&mut block, span.from, (row.bounds().0, &row.piece.bytes));
+    }
+    (BlockIndex::of_byte(span.from), block.into())
+}
+
 /// The files of a swing: their old and new records; `None` for one that is gone.
 type Touched = BTreeMap<InodeId, Option<(Inode, Inode)>>;
 
-/// Swings one block if everything that it was made of is still there.
-fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &Extent) -> Result<bool> {
+/// Swings one slot if everything that it was made of is still there.
+fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &[Extent]) -> Result<bool> {
     if let std::collections::btree_map::Entry::Vacant(entry) = inodes.entry(one.inode) {
         entry.insert(match change.stored_inode(one.inode) {
             Ok(record) => Some((record.clone(), record)),
@@ -220,12 +275,9 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &Ex
         });
     }
     let Some(Some((_, record))) = inodes.get_mut(&one.inode) else { return Ok(false) };
-    let Content::File { id, standard_bytes, cold_bytes, piece_bytes, .. } = &mut record.content else {
-        return Ok(false);
-    };
-    let current =
-        change.extents(one.content, one.block, BlockIndex(one.block.0 + 1))?.pop().map(|(_, extent)| extent);
-    if *id != one.content || current != one.old {
+    let Content::File { id, piece_bytes, .. } = &mut record.content else { return Ok(false) };
+    let current = change.extents(one.content, one.slot, one.slot.next_slot())?;
+    if *id != one.content || current != one.old || new.len() != one.blocks.len() {
         return Ok(false);
     }
     for row in &one.pieces {
@@ -237,33 +289,15 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &Ex
         change.delete(row.key.to_vec());
         *piece_bytes = piece_bytes.saturating_sub(row.piece.bytes.len() as u64);
     }
-    let mut count = |extent: &Extent, sign: i64| {
-        let field = match extent.tier {
-            Tier::Standard => &mut *standard_bytes,
-            Tier::InfrequentAccess => &mut *cold_bytes,
-        };
-        *field = field.saturating_add_signed(sign * i64::from(extent.visible_bytes));
-    };
-    if let Some(old) = &one.old {
-        count(old, -1);
+    for ((block, _), extent) in one.blocks.iter().zip(new) {
+        let end = BlockIndex::at_or_behind(extent.end(*block)).start();
+        clear(change, record, one.content, Span { from: block.start(), end })?;
+        lay(change, record, (one.content, *block), extent)?;
     }
-    count(new, 1);
-    change.replace_extent((one.content, one.block), one.old.as_ref(), Some(new))?;
     Ok(true)
 }
 
-/// A file leaves the age index with its last Standard data, and enters it with its first.
-pub(crate) fn keep_age_index(change: &mut Change<'_>, inode: InodeId, record: &mut Inode) {
-    if let Content::File { standard_bytes: 0, piece_bytes: 0, age_second, .. } = &mut record.content {
-        if let Some(second) = age_second.take() {
-            change.delete(age_key(second, inode));
-        }
-    } else {
-        enter_age_index(change, inode, record);
-    }
-}
-
-/// How many blocks fit into this many bytes, at least one.
+/// How many long blocks fit into this many bytes, at least one.
 pub(crate) fn blocks_of(bytes: u64) -> usize {
     usize::try_from(bytes / BLOCK_BYTES).unwrap_or(usize::MAX).max(1)
 }

@@ -72,7 +72,7 @@ impl Volume {
                 result => result?,
             };
             from = gathered.next;
-            pack.bytes += gathered.moves.iter().map(|one| one.bytes.len() as u64).sum::<u64>();
+            pack.bytes += gathered.moves.iter().map(Move::bytes).sum::<u64>();
             pack.moves.extend(gathered.moves);
             if from.is_none() {
                 pack.complete.push(inode);
@@ -89,7 +89,7 @@ impl Volume {
         let Pack { moves, complete, locks, .. } = std::mem::take(pack);
         if !moves.is_empty() {
             if to == Tier::Standard {
-                let bytes = moves.iter().map(|one| one.bytes.len() as u64).sum();
+                let bytes = moves.iter().map(Move::bytes).sum();
                 self.space.grant(bytes, self.buffer.bytes())?;
             }
             let swung = self.write_and_swing(&moves, to).await?;
@@ -110,7 +110,7 @@ impl Volume {
 
     /// Writes blocks to a tier, in one segment or object, and swings their extents.
     pub(crate) async fn write_and_swing(&self, moves: &[Move], to: Tier) -> Result<Swung> {
-        let blocks = moves.iter().map(Move::plain_block).collect();
+        let blocks = moves.iter().flat_map(Move::plain_blocks).collect();
         match to {
             Tier::Standard => {
                 let _writing = self.data_writes.read().await;

@@ -145,7 +145,7 @@ pub(super) fn enter_age_index(change: &mut Change<'_>, inode: InodeId, record: &
     }
 }
 
-/// Splits ranges at block boundaries and puts each part as a piece, in place of those that it covers.
+/// Splits ranges where slots end and puts each part as a piece, in place of those that it covers.
 pub(super) fn add_pieces(
     change: &mut Change<'_>,
     inode: InodeId,
@@ -157,19 +157,16 @@ pub(super) fn add_pieces(
         let mut rest = data.clone();
         let mut at = *offset;
         while !rest.is_empty() {
-            let block = BlockIndex(at / BLOCK_BYTES);
-            let within = at % BLOCK_BYTES;
+            let slot = BlockIndex::of_byte(at).slot();
+            let within = at - slot.start();
             let room = usize::try_from(BLOCK_BYTES - within).unwrap_or(usize::MAX);
             let bytes = rest.split_to(room.min(rest.len()));
             at += bytes.len() as u64;
             let piece = Piece { inode, offset: u32::try_from(within).unwrap_or(0), bytes };
-            let pieces = if *piece_bytes > 0 {
-                change.pieces(*id, block, BlockIndex(block.0 + 1))?
-            } else {
-                Vec::new()
-            };
+            let pieces =
+                if *piece_bytes > 0 { change.pieces(*id, slot, slot.next_slot())? } else { Vec::new() };
             *piece_bytes -= total_bytes(&pieces);
-            let joined = place_piece(change, (*id, block), pieces, piece);
+            let joined = place_piece(change, (*id, slot), pieces, piece);
             *piece_bytes += joined;
         }
     }
@@ -180,11 +177,11 @@ fn total_bytes(pieces: &[PieceRow]) -> u64 {
     pieces.iter().map(|row| row.piece.bytes.len() as u64).sum()
 }
 
-/// Puts a piece over the others of its block; returns the bytes of all of them. Those that it covers go, and when there are too
+/// Puts a piece over the others of its slot; returns the bytes of all of them. Those that it covers go, and when there are too
 /// many they are joined.
 fn place_piece(
     change: &mut Change<'_>,
-    (content, block): (ContentId, BlockIndex),
+    (content, slot): (ContentId, BlockIndex),
     pieces: Vec<PieceRow>,
     new: Piece,
 ) -> u64 {
@@ -196,7 +193,7 @@ fn place_piece(
         change.delete(row.key.to_vec());
     }
     if kept.len() < BLOCK_PIECES_MAX {
-        change.put(key::piece(content, block, lsn, new.offset), new.encode());
+        change.put(key::piece(content, slot, lsn, new.offset), new.encode());
         return total_bytes(&kept) + new.bytes.len() as u64;
     }
     let mut joined = RangeMap::default();
@@ -208,7 +205,7 @@ fn place_piece(
     joined.insert(u64::from(new.offset), new.bytes);
     for (offset, bytes) in joined.joined() {
         let piece = Piece { inode, offset: u32::try_from(offset).unwrap_or(0), bytes };
-        change.put(key::piece(content, block, lsn, piece.offset), piece.encode());
+        change.put(key::piece(content, slot, lsn, piece.offset), piece.encode());
     }
     joined.bytes()
 }

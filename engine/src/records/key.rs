@@ -1,6 +1,7 @@
 //! The keys of the metadata store.
 
 use crate::attributes::Timestamp;
+use crate::data::BlockAddress;
 use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
 
 /// A range of keys: from the first to before the second.
@@ -79,6 +80,16 @@ pub(crate) fn pieces(content: ContentId, from: BlockIndex, end: Option<BlockInde
     (start, end)
 }
 
+/// The content of a piece's key.
+pub(crate) fn piece_content(key: &[u8]) -> Option<ContentId> {
+    key.get(1..9)?.try_into().ok().map(|bytes| ContentId(u64::from_be_bytes(bytes)))
+}
+
+/// The LSN in a piece's key.
+pub(crate) fn piece_lsn(key: &[u8]) -> Option<Lsn> {
+    key.get(17..25)?.try_into().ok().map(|bytes| Lsn(u64::from_be_bytes(bytes)))
+}
+
 /// The block of a piece's key.
 pub(crate) fn piece_block(key: &[u8]) -> Option<BlockIndex> {
     extent_block(key)
@@ -91,6 +102,42 @@ pub(crate) fn segment(segment: SegmentId) -> Vec<u8> {
 /// The segment of its key.
 pub(crate) fn segment_id(key: &[u8]) -> Option<SegmentId> {
     key.get(1..)?.try_into().ok().map(SegmentId)
+}
+
+/// The reference of an extent, named by its key, to a block that it shares or shared with others.
+pub(crate) fn reference(address: &BlockAddress, content: ContentId, block: BlockIndex) -> Vec<u8> {
+    reference_at(address.segment, address.frame, content, block)
+}
+
+/// The same, of a frame of a segment.
+pub(crate) fn reference_at(segment: SegmentId, frame: u32, content: ContentId, block: BlockIndex) -> Vec<u8> {
+    let (frame, content, block) = (frame.to_be_bytes(), content.0.to_be_bytes(), block.0.to_be_bytes());
+    key(b'r', &[&segment.0, &frame, &content, &block])
+}
+
+/// The references to one block.
+pub(crate) fn references(address: &BlockAddress) -> KeyRange {
+    let mut prefix = address.segment.0.to_vec();
+    prefix.extend_from_slice(&address.frame.to_be_bytes());
+    family(b'r', &prefix)
+}
+
+/// The references to all blocks of a segment.
+pub(crate) fn references_into(segment: SegmentId) -> KeyRange {
+    family(b'r', &segment.0)
+}
+
+/// The segment of a reference's key.
+pub(crate) fn reference_segment(key: &[u8]) -> Option<SegmentId> {
+    key.get(1..17)?.try_into().ok().map(SegmentId)
+}
+
+/// The frame of a reference's key, and the content and block of its extent.
+pub(crate) fn reference_parts(key: &[u8]) -> Option<(u32, ContentId, BlockIndex)> {
+    let frame = key.get(17..21)?.try_into().ok().map(u32::from_be_bytes)?;
+    let content = key.get(21..29)?.try_into().ok().map(u64::from_be_bytes)?;
+    let block = key.get(29..)?.try_into().ok().map(u64::from_be_bytes)?;
+    Some((frame, ContentId(content), BlockIndex(block)))
 }
 
 pub(crate) fn totals() -> Vec<u8> {

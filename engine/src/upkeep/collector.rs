@@ -1,105 +1,317 @@
-//! The collector: segments that are mostly garbage are rewritten, and then have nothing live in them.
+//! The collector: the segments with the most garbage are rewritten, and then have nothing live in them.
+//!
+//! # Crash consistency
+//! Live blocks are written and synced first (D1, D2), and then their extents are swung. A block with one user is swung if its extent is
+//! still what it was; one that is shared is copied once, and all extents that show it are swung, in as many records as it takes:
+//! both copies are live and right in between. A crash leaves copies that nobody points to, which are garbage of their segment.
+
+pub(crate) mod plan;
+
+use std::collections::{BTreeMap, HashMap};
+
+use parking_lot::Mutex;
 
 use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
+use crate::garbage::{Collected, CollectionAction, CollectionPlan, PlannedSegment, TierGarbage};
 use crate::identity::{BlockIndex, SegmentId};
 use crate::limits::RECORD_EXTENTS_MAX;
-use crate::records::{Extent, SegmentRecord, SegmentState};
+use crate::records::{Extent, SegmentRecord, SegmentState, Shared, key};
 use crate::tiering::Tier;
-use crate::volume::{Look, Volume};
+use crate::volume::{Change, Look, Volume};
+use plan::{Candidate, Space, Terms};
 
-/// A segment is collected when less than this share of what was written to it is live: one half, so that the space taken
-/// stays below twice the space needed, at the price of writing each byte about once more.
-const LIVE_SHARE_MIN: (u64, u64) = (1, 2);
+/// Live bytes that are written anew in one round of upkeep.
+const ROUND_BYTES: u64 = 64 << 20;
+/// Live bytes that are held in memory at once.
+const CHUNK_BYTES: u64 = 8 << 20;
+/// Requests for each object that is rewritten: its directory, about four runs of blocks, its part of the new object, its deletion.
+const OBJECT_REQUESTS: u64 = 7;
+const TIERS: [Tier; 2] = [Tier::Standard, Tier::InfrequentAccess];
+
+/// What the collector keeps in memory.
+#[derive(Default)]
+pub(crate) struct Collector {
+    /// Held while segments are collected.
+    running: tokio::sync::Mutex<()>,
+    /// Segments in which live blocks could not be found, with their live bytes: they are not tried again while that stays.
+    hopeless: Mutex<HashMap<SegmentId, u64>>,
+}
 
 /// A live block of a segment that is being collected.
 struct LiveBlock {
+    /// What it was sealed as.
     identity: BlockIdentity,
-    extent: Extent,
+    address: BlockAddress,
+    user: User,
+}
+
+enum User {
+    /// The extent of the block's own place.
+    Own(Extent),
+    /// The extents that the references name.
+    Shared,
+}
+
+impl LiveBlock {
+    /// What is copied of it: what its only user shows, or all.
+    fn extent(&self, tier: Tier) -> Extent {
+        let shared = Some(Shared { origin: self.identity, skipped_bytes: 0 });
+        match &self.user {
+            User::Own(extent) => Extent { shared, ..*extent },
+            User::Shared => Extent { shared, ..Extent::whole(tier, self.address) },
+        }
+    }
 }
 
 impl Volume {
-    /// Rewrites the segment with the most garbage, if it is worth it.
+    /// Rewrites the worst segments, if a tier has too much garbage.
     pub(crate) async fn collect_garbage(&self) -> Result<()> {
-        let active = self.standard.active();
-        let worst = self
-            .segments()?
-            .into_iter()
-            .filter(|(id, record)| Some(*id) != active && is_worth_it(record) && !self.uploads.contains(*id))
-            .max_by_key(|(_, record)| record.written_bytes - record.live_bytes.min(record.written_bytes));
-        let Some((id, record)) = worst else { return Ok(()) };
-        match self.collect(id, record.tier).await {
+        match self.collect_chosen(ROUND_BYTES).await {
             // The store is away: nothing is lost by waiting.
             Err(Error::Unavailable { .. }) => Ok(()),
-            result => result,
+            result => result.map(drop),
         }
     }
 
-    async fn collect(&self, segment: SegmentId, tier: Tier) -> Result<()> {
-        let directory = match tier {
-            Tier::Standard => self.standard.directory(segment).await?,
-            Tier::InfrequentAccess => self.cold.directory(segment).await?,
+    /// Collects and deletes now all that is due, without a budget.
+    pub(crate) async fn collect_now(&self) -> Result<Collected> {
+        let mut collected = self.collect_chosen(u64::MAX / 8).await?;
+        let deleted = self.delete_dead_segments().await?;
+        collected.deleted_segments = deleted.len() as u64;
+        collected.deleted_bytes = deleted.iter().map(|(_, record)| plan::stored(record)).sum();
+        Ok(collected)
+    }
+
+    /// What a collection would do now.
+    pub(crate) fn collection_plan(&self) -> Result<CollectionPlan> {
+        let segments = self.segments()?;
+        let row = |(id, record): &Candidate, action| PlannedSegment {
+            id: id.to_string(),
+            tier: record.tier,
+            live_bytes: record.live_bytes,
+            stored_bytes: plan::stored(record),
+            action,
         };
-        let mut live = Vec::new();
-        for (identity, address) in directory {
-            let next = BlockIndex(identity.block.0 + 1);
-            let extent = self.store.extents(identity.content, identity.block, next)?.pop();
-            if let Some((_, extent)) = extent.filter(|(_, extent)| extent.address == address) {
-                live.push(LiveBlock { identity, extent });
-            }
+        let dead = self.dead_segments()?;
+        let is_cold = |(_, record): &&Candidate| record.tier == Tier::InfrequentAccess;
+        let mut requests = dead.iter().filter(is_cold).count() as u64;
+        let mut planned: Vec<_> = dead.iter().map(|one| row(one, CollectionAction::Delete)).collect();
+        let mut tiers = Vec::new();
+        for tier in TIERS {
+            let space = Space::of(segments.values().filter(|record| record.tier == tier));
+            tiers.push(TierGarbage { tier, live_bytes: space.live, stored_bytes: space.stored });
+            let chosen = self.chosen(&segments, tier, u64::MAX / 8);
+            requests += OBJECT_REQUESTS * chosen.iter().filter(is_cold).count() as u64;
+            planned.extend(chosen.iter().map(|one| row(one, CollectionAction::Rewrite)));
         }
-        let blocks_max = crate::ops::relocate::blocks_of(self.budgets.object_bytes);
-        for chunk in live.chunks(blocks_max) {
-            self.rewrite(chunk, tier).await?;
+        Ok(CollectionPlan { tiers, segments: planned, requests })
+    }
+
+    fn chosen(
+        &self,
+        segments: &BTreeMap<SegmentId, SegmentRecord>,
+        tier: Tier,
+        budget_bytes: u64,
+    ) -> Vec<Candidate> {
+        let space = Space::of(segments.values().filter(|record| record.tier == tier));
+        let (closed_at, garbage_share_min) = match tier {
+            Tier::Standard => (self.budgets.segment_bytes, (1, 8)),
+            Tier::InfrequentAccess => (self.budgets.object_bytes, (1, 4)),
+        };
+        let idle_bytes = closed_at / 16;
+        let active = self.standard.active();
+        let hopeless = self.collector.hopeless.lock();
+        let candidates = segments.iter().filter(|(id, record)| {
+            // The segment that is being written is closed for it only if most of it is garbage.
+            let is_closed = active != Some(**id)
+                || (record.live_bytes < record.written_bytes / 2 && record.written_bytes > idle_bytes);
+            record.tier == tier
+                && is_closed
+                && record.state == SegmentState::InUse
+                && !self.uploads.contains(**id)
+                && hopeless.get(*id) != Some(&record.live_bytes)
+        });
+        let candidates = candidates.map(|(id, record)| (*id, *record)).collect();
+        plan::choose(space, candidates, Terms { budget_bytes, idle_bytes, garbage_share_min })
+    }
+
+    async fn collect_chosen(&self, budget_bytes: u64) -> Result<Collected> {
+        let _alone = self.collector.running.lock().await;
+        let mut collected = Collected::default();
+        let mut results = Vec::new();
+        for tier in TIERS {
+            let chosen = self.chosen(&self.segments()?, tier, budget_bytes);
+            if chosen.iter().any(|(id, _)| self.standard.active() == Some(*id)) {
+                self.standard.close_active().await?;
+            }
+            let result = self.collect(&chosen, tier, &mut collected).await;
+            self.note_hopeless(&chosen, &result)?;
+            results.push(result);
+        }
+        results.into_iter().collect::<Result<()>>().map(|()| collected)
+    }
+
+    /// Segments that are still live after a collection are tried again when something in them has changed.
+    fn note_hopeless(&self, chosen: &[Candidate], result: &Result<()>) -> Result<()> {
+        if matches!(result, Err(Error::Unavailable { .. } | Error::NoSpace | Error::Halted { .. })) {
+            return Ok(());
+        }
+        let mut hopeless = self.collector.hopeless.lock();
+        for (id, _) in chosen {
+            let left = self.store.get(&key::segment(*id))?;
+            let left = left.map(|bytes| crate::volume::decode_segment(*id, &bytes)).transpose()?;
+            match left.map(|record| record.live_bytes).filter(|live| *live > 0) {
+                Some(live) => hopeless.insert(*id, live),
+                None => hopeless.remove(id),
+            };
         }
         Ok(())
     }
 
-    async fn rewrite(&self, live: &[LiveBlock], tier: Tier) -> Result<()> {
-        let mut blocks = Vec::with_capacity(live.len());
-        for one in live {
-            let rows = [(one.identity.block, one.extent)];
-            let opened = self.open_extents(one.identity.content, &rows).await?;
-            let bytes = opened.into_values().next().unwrap_or_default();
-            blocks.push(PlainBlock { identity: one.identity, bytes });
+    /// Rewrites the segments: the live blocks of all of them together, so that half-empty objects become fewer full ones. One that cannot
+    /// be read does not keep the others from it; the first failure is returned.
+    async fn collect(&self, chosen: &[Candidate], tier: Tier, collected: &mut Collected) -> Result<()> {
+        let chunk_bytes = match tier {
+            Tier::Standard => CHUNK_BYTES,
+            Tier::InfrequentAccess => self.budgets.object_bytes,
+        };
+        let mut results = Vec::new();
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        for (id, _) in chosen {
+            let live = match self.live_blocks(*id, tier).await {
+                Ok(live) => live,
+                Err(error) => {
+                    results.push(Err(error));
+                    continue;
+                }
+            };
+            collected.rewritten_segments += 1;
+            for one in live {
+                bytes += u64::from(one.address.plain_bytes);
+                chunk.push(one);
+                if bytes >= chunk_bytes {
+                    results.push(self.rewrite(&std::mem::take(&mut chunk), tier).await);
+                    collected.rewritten_bytes += std::mem::take(&mut bytes);
+                }
+            }
         }
+        if !chunk.is_empty() {
+            results.push(self.rewrite(&chunk, tier).await);
+            collected.rewritten_bytes += bytes;
+        }
+        results.into_iter().collect()
+    }
+
+    async fn live_blocks(&self, segment: SegmentId, tier: Tier) -> Result<Vec<LiveBlock>> {
+        let directory = match tier {
+            Tier::Standard => self.standard.directory(segment).await?,
+            Tier::InfrequentAccess => self.cold.directory(segment).await?,
+        };
+        let (from, end) = key::references_into(segment);
+        let has_shared = !self.store.scan(&from, &end, 1)?.is_empty();
+        let mut live = Vec::new();
+        for (identity, address) in directory {
+            let next = BlockIndex(identity.block.0 + 1);
+            let own = self.store.extents(identity.content, identity.block, next)?.pop();
+            let own = own.filter(|(_, extent)| extent.address == address && extent.shared.is_none());
+            let (from, end) = key::references(&address);
+            if let Some((_, extent)) = own {
+                live.push(LiveBlock { identity, address, user: User::Own(extent) });
+            } else if has_shared && !self.store.scan(&from, &end, 1)?.is_empty() {
+                live.push(LiveBlock { identity, address, user: User::Shared });
+            }
+        }
+        Ok(live)
+    }
+
+    async fn rewrite(&self, live: &[LiveBlock], tier: Tier) -> Result<()> {
+        self.store.admit().await?;
+        let rows: Vec<_> = live.iter().map(|one| (one.identity.block, one.extent(tier))).collect();
+        // Each extent says what its block was sealed as, so that the content does not matter.
+        let Some(any) = live.first() else { return Ok(()) };
+        let opened = self.open_extents(any.identity.content, &rows).await?;
+        let block = |(one, (_, bytes)): (&LiveBlock, (u64, bytes::Bytes))| PlainBlock {
+            identity: one.identity,
+            bytes,
+        };
+        let blocks = live.iter().zip(opened).map(block).collect();
         match tier {
             Tier::Standard => {
                 let _writing = self.data_writes.read().await;
                 let addresses = self.append_standard(blocks).await?;
-                self.swing_same(live, &addresses)
+                self.swing_same(live, &addresses).await
             }
             Tier::InfrequentAccess => {
                 let segment = self.new_segment_id();
                 let _upload = self.announce(segment, tier).await?;
                 let addresses = self.cold.put(segment, blocks).await?;
-                self.swing_same(live, &addresses)
+                self.swing_same(live, &addresses).await
             }
         }
     }
 
-    /// Points blocks at their copies in the same tier, unless they were changed meanwhile. No file's counters move.
-    fn swing_same(&self, live: &[LiveBlock], addresses: &[BlockAddress]) -> Result<()> {
+    /// Points blocks at their copies in the same tier. No file's counters move.
+    async fn swing_same(&self, live: &[LiveBlock], addresses: &[BlockAddress]) -> Result<()> {
         let pairs: Vec<_> = live.iter().zip(addresses).collect();
         for chunk in pairs.chunks(RECORD_EXTENTS_MAX) {
+            self.store.admit().await?;
             let mut change = self.begin()?;
             for (one, address) in chunk {
-                let BlockIdentity { content, block } = one.identity;
-                let current = change.extents(content, block, BlockIndex(block.0 + 1))?.pop();
-                if current.is_some_and(|(_, current)| current == one.extent) {
-                    let new = Extent { address: **address, ..one.extent };
-                    change.replace_extent((content, block), Some(&one.extent), Some(&new))?;
+                if let User::Own(extent) = &one.user {
+                    swing_own(&mut change, one.identity, extent, **address)?;
                 }
             }
             drop(change.commit());
         }
+        for (one, address) in pairs {
+            if matches!(one.user, User::Shared) {
+                self.swing_users(&one.address, *address).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Points all users of a shared block at its copy: also those that came since, because the copy is the same.
+    async fn swing_users(&self, old: &BlockAddress, new: BlockAddress) -> Result<()> {
+        let (from, end) = key::references(old);
+        loop {
+            self.store.admit().await?;
+            let mut change = self.begin()?;
+            let rows = change.scan(&from, &end, RECORD_EXTENTS_MAX)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for (row, _) in rows {
+                let (_, content, block) = key::reference_parts(&row)
+                    .ok_or_else(|| Error::corrupt("a reference's key has the wrong length"))?;
+                let user = change.extents(content, block, BlockIndex(block.0 + 1))?.pop();
+                let extent = user
+                    .map(|(_, extent)| extent)
+                    .filter(|extent| extent.address == *old && extent.shared.is_some())
+                    .ok_or_else(|| {
+                        Error::corrupt("a reference names an extent that does not show its block")
+                    })?;
+                let moved = Extent { address: new, ..extent };
+                change.replace_extent((content, block), Some(&extent), Some(&moved))?;
+            }
+            drop(change.commit());
+        }
     }
 }
 
-fn is_worth_it(record: &SegmentRecord) -> bool {
-    let (part, whole) = LIVE_SHARE_MIN;
-    record.state == SegmentState::InUse
-        && record.live_bytes > 0
-        && record.live_bytes * whole < record.written_bytes * part
+/// Points a block with one user at its copy, unless it was changed meanwhile.
+fn swing_own(
+    change: &mut Change<'_>,
+    BlockIdentity { content, block }: BlockIdentity,
+    extent: &Extent,
+    address: BlockAddress,
+) -> Result<()> {
+    let current = change.extents(content, block, BlockIndex(block.0 + 1))?.pop();
+    if current.is_some_and(|(_, current)| current == *extent) {
+        let new = Extent::whole(extent.tier, address);
+        change.replace_extent((content, block), Some(extent), Some(&new))?;
+    }
+    Ok(())
 }

@@ -1,9 +1,5 @@
 //! Folding pieces into blocks: small writes leave the journal and the metadata for a segment, many files at a time.
 
-use std::collections::BTreeSet;
-
-use bytes::Bytes;
-
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, InodeId};
 use crate::ops::relocate::{Move, Select};
@@ -15,8 +11,13 @@ use crate::volume::{HeldLocks, Volume, piece_row};
 const FOLD_BYTES_MAX: u64 = 8 << 20;
 /// Rows of pieces that are looked at in one step.
 const ROWS_MAX: usize = 1024;
-/// Blocks that are folded of one file in one step.
-const FILE_BLOCKS_MAX: usize = 256;
+
+/// What is written together: slots of many files, whose locks are held.
+#[derive(Default)]
+struct Fold {
+    moves: Vec<Move>,
+    locks: HeldLocks,
+}
 
 impl Volume {
     /// Folds pieces if there are many, or `all` of them.
@@ -26,39 +27,53 @@ impl Volume {
             return Ok(());
         }
         let (mut from, end) = key::family(b'p', b"");
+        let mut fold = Fold::default();
         loop {
             let rows = self.store.scan(&from, &end, ROWS_MAX)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            from = key::after(last);
-            self.fold_files(inodes_of(&rows)?).await?;
-            if rows.len() < ROWS_MAX {
-                return Ok(());
+            // The rows of a file stand together: each is folded once, from its first to its last row.
+            let mut done = None;
+            for (row, value) in &rows {
+                let content = key::piece_content(row).ok_or_else(corrupt_key)?;
+                if done != Some(content) {
+                    self.fold_file(piece_row(row.clone(), value)?.piece.inode, &mut fold).await?;
+                    done = Some(content);
+                }
             }
+            let Some(last) = done.filter(|_| rows.len() == ROWS_MAX) else { break };
+            (_, from) = key::pieces(last, BlockIndex(0), None);
         }
+        self.write_fold(&mut fold).await
     }
 
-    async fn fold_files(&self, inodes: BTreeSet<InodeId>) -> Result<()> {
-        let mut moves: Vec<Move> = Vec::new();
-        let mut locks = HeldLocks::default();
-        for inode in inodes {
+    async fn fold_file(&self, inode: InodeId, fold: &mut Fold) -> Result<()> {
+        let mut from = Some(BlockIndex(0));
+        while let Some(start) = from {
             // A file that is being rewritten is folded next time.
-            if !self.locks.try_add(inode, &mut locks) {
-                continue;
+            if !self.locks.try_add(inode, &mut fold.locks) {
+                return Ok(());
             }
-            match self.gather(inode, Select::WithPieces, BlockIndex(0), FILE_BLOCKS_MAX).await {
-                Ok(gathered) => moves.extend(gathered.moves),
+            match self.gather(inode, Select::WithPieces, start, ROWS_MAX).await {
+                Ok(gathered) => {
+                    fold.moves.extend(gathered.moves);
+                    from = gathered.next;
+                }
                 // The block below the piece is cold and the store is away: the piece stays in the journal.
-                Err(Error::Stale | Error::WrongType | Error::Unavailable { .. }) => {}
+                Err(Error::Stale | Error::WrongType | Error::Unavailable { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             }
-            if moves.iter().map(|one| one.bytes.len() as u64).sum::<u64>() >= FOLD_BYTES_MAX {
-                drop(self.write_and_swing(&std::mem::take(&mut moves), Tier::Standard).await?.ticket);
-                locks = HeldLocks::default();
+            if fold.moves.iter().map(Move::bytes).sum::<u64>() >= FOLD_BYTES_MAX {
+                self.write_fold(fold).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn write_fold(&self, fold: &mut Fold) -> Result<()> {
+        let Fold { moves, locks } = std::mem::take(fold);
         if !moves.is_empty() {
             drop(self.write_and_swing(&moves, Tier::Standard).await?.ticket);
         }
+        drop(locks);
         Ok(())
     }
 
@@ -71,6 +86,6 @@ impl Volume {
     }
 }
 
-fn inodes_of(rows: &[(Bytes, Bytes)]) -> Result<BTreeSet<InodeId>> {
-    rows.iter().map(|(row, value)| Ok(piece_row(row.clone(), value)?.piece.inode)).collect()
+fn corrupt_key() -> Error {
+    Error::corrupt("a piece's key is too short")
 }

@@ -18,10 +18,9 @@ use crate::volume::Volume;
 const FORCED_CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
 impl Volume {
-    /// Deletes segments with nothing live in them.
+    /// Deletes segments with nothing live in them, now and then.
     pub(crate) async fn release_segments(&self, now: Duration) -> Result<()> {
-        let candidates = self.dead_segments()?;
-        if candidates.is_empty() {
+        if self.dead_segments()?.is_empty() {
             return Ok(());
         }
         let due = {
@@ -32,8 +31,14 @@ impl Volume {
             }
             due
         };
-        if !due {
-            return Ok(());
+        if due { self.delete_dead_segments().await.map(drop) } else { Ok(()) }
+    }
+
+    /// Deletes segments with nothing live in them, and says which.
+    pub(crate) async fn delete_dead_segments(&self) -> Result<Vec<(SegmentId, SegmentRecord)>> {
+        let candidates = self.dead_segments()?;
+        if candidates.is_empty() {
+            return Ok(candidates);
         }
         // Whoever was between appending and pointing when the segment was closed is done after this.
         drop(self.data_writes.write().await);
@@ -46,16 +51,16 @@ impl Volume {
         if self.store.checkpointed() < unreferenced_at && !broken(Broken::DeletedBeforeDurable) {
             self.store.checkpoint().await?;
         }
-        for (id, record) in dead {
+        for (id, record) in &dead {
             match record.tier {
-                Tier::Standard => self.standard.remove(id).await?,
-                Tier::InfrequentAccess => self.cold.delete(id).await?,
+                Tier::Standard => self.standard.remove(*id).await?,
+                Tier::InfrequentAccess => self.cold.delete(*id).await?,
             }
             let mut change = self.begin()?;
-            change.delete(key::segment(id));
+            change.delete(key::segment(*id));
             drop(change.commit());
         }
-        Ok(())
+        Ok(dead)
     }
 
     /// Segments that nothing points into and that nobody is writing.

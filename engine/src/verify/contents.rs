@@ -10,7 +10,6 @@ use super::problem::{Counter, Problem};
 use super::structure::{Anchor, Structure, digest};
 use crate::error::Result;
 use crate::identity::{BlockIndex, ContentId, InodeId};
-use crate::limits::BLOCK_BYTES;
 use crate::records::key::{self, KeyRange};
 use crate::records::{Content, Extent, Inode, Piece, SegmentState};
 use crate::tiering::Tier;
@@ -75,10 +74,7 @@ impl<L: Look + ?Sized> Structure<'_, L> {
         loop {
             let mut pass = self.take_contents(from, next_id)?;
             let (extents, pieces) = (pass.range(b'e'), pass.range(b'p'));
-            self.each(&extents, |this, row, value| {
-                this.join_extent(&mut pass, row, value);
-                Ok(())
-            })?;
+            self.each(&extents, |this, row, value| this.join_extent(&mut pass, row, value))?;
             self.end_of_unowned(&mut pass);
             self.each(&pieces, |this, row, value| {
                 this.join_piece(&mut pass, row, value);
@@ -165,7 +161,7 @@ impl<L: Look + ?Sized> Structure<'_, L> {
         }
     }
 
-    fn join_extent(&mut self, pass: &mut Pass, row: &Bytes, value: &Bytes) {
+    fn join_extent(&mut self, pass: &mut Pass, row: &Bytes, value: &Bytes) -> Result<()> {
         self.found.checked.extents += 1;
         let parts = key::content_block(row).filter(|_| row.len() == 17);
         let extent = self.decode(row, value, Extent::decode);
@@ -173,9 +169,12 @@ impl<L: Look + ?Sized> Structure<'_, L> {
             if parts.is_none() {
                 self.bad_key(row, value);
             }
-            return;
+            return Ok(());
         };
         self.count_in_segment(&extent);
+        if extent.shared.is_some() {
+            self.see_shared((content, block), (row, value), &extent.address)?;
+        }
         match pass.find(content) {
             Some(Owned { owner: Some(owner), .. }) => {
                 let bytes = u64::from(extent.visible_bytes);
@@ -188,6 +187,7 @@ impl<L: Look + ?Sized> Structure<'_, L> {
             Some(Owned { owner: None, .. }) => {}
             None => self.unowned(pass, content, row, value),
         }
+        Ok(())
     }
 
     fn join_piece(&mut self, pass: &mut Pass, row: &Bytes, value: &Bytes) {
@@ -235,7 +235,9 @@ impl<L: Look + ?Sized> Structure<'_, L> {
 
     fn count_in_segment(&mut self, extent: &Extent) {
         let facts = self.found.segments.entry(extent.address.segment).or_default();
-        facts.live_bytes += u64::from(extent.address.sealed_bytes);
+        if extent.shared.is_none() {
+            facts.live_bytes += u64::from(extent.address.sealed_bytes);
+        }
         facts.extents += 1;
         facts.end = facts.end.max(extent.address.end());
         facts.mixed |= facts.row.is_some_and(|(row, _)| row.tier != extent.tier);
@@ -274,6 +276,10 @@ impl<L: Look + ?Sized> Structure<'_, L> {
             if facts.mixed {
                 self.found.add(Problem::SegmentTier { segment }, anchors());
             }
+            if facts.shared_extents != facts.references {
+                // Either it is found on its own, or blocks were shared meanwhile, and were counted twice or not at all.
+                continue;
+            }
             let announced = row.state == SegmentState::Announced;
             for (name, stored, counted, wrong) in [
                 ("live bytes", row.live_bytes, facts.live_bytes, row.live_bytes != facts.live_bytes),
@@ -297,15 +303,10 @@ impl<L: Look + ?Sized> Structure<'_, L> {
 impl Owner {
     /// Data in a block up to so many bytes after the start of the block.
     fn see_end(&mut self, block: BlockIndex, within: u64) {
-        if self.behind_end.is_none() && start_of(block).saturating_add(within) > self.size {
+        if self.behind_end.is_none() && block.start().saturating_add(within) > self.size {
             self.behind_end = Some(block);
         }
     }
-}
-
-/// Where a block starts in its file.
-fn start_of(block: BlockIndex) -> u64 {
-    block.0.saturating_mul(BLOCK_BYTES)
 }
 
 /// Keeps the lowest numbers, and says with which one the pass ends. What is of one content stays together.

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use super::problem::{Counter, Problem};
 use super::structure::each_row;
 use crate::attributes::Timestamp;
+use crate::data::BlockAddress;
 use crate::error::{Error, Result};
-use crate::identity::{Generation, InodeId, SegmentId};
+use crate::identity::{BlockIndex, ContentId, Generation, InodeId, SegmentId};
 use crate::ops::entries::{self, EntryDelta, Found};
 use crate::ops::{cut_behind_end, keep_age_index};
 use crate::records::{Content, Dentry, Extent, Inode, SegmentRecord, SegmentState, key};
@@ -57,6 +58,10 @@ pub(super) fn record(volume: &Volume, problem: &Problem) -> Result<bool> {
         Problem::Age { inode, second, .. } => age(&mut change, *inode, *second)?,
         Problem::ContentDoomed { content, .. } => delete(&mut change, key::dead_content(*content)),
         Problem::ContentUnowned { content, .. } => put(&mut change, key::dead_content(*content)),
+        Problem::ReferenceMissing { content, block } => make_reference(&mut change, (*content, *block))?,
+        Problem::ReferenceStray { segment, frame, content, block } => {
+            drop_reference(&mut change, (*segment, *frame), (*content, *block))?
+        }
         Problem::BehindEnd { inode, .. } => cut_behind_end(&mut change, *inode)?,
         Problem::SegmentUnknown { segment, .. } => make_row(&mut change, *segment)?,
         Problem::SegmentCounter { segment, counter } => correct_row(&mut change, *segment, counter)?,
@@ -76,6 +81,29 @@ fn put(change: &mut Change<'_>, key: Vec<u8>) -> bool {
 fn delete(change: &mut Change<'_>, key: Vec<u8>) -> bool {
     change.delete(key);
     true
+}
+
+fn shared_address(change: &Change<'_>, place: (ContentId, BlockIndex)) -> Result<Option<BlockAddress>> {
+    let value = change.get(&key::extent(place.0, place.1))?;
+    let extent = value.and_then(|value| Extent::decode(&value).ok()).filter(|extent| extent.shared.is_some());
+    Ok(extent.map(|extent| extent.address))
+}
+
+fn make_reference(change: &mut Change<'_>, place: (ContentId, BlockIndex)) -> Result<bool> {
+    let address = shared_address(change, place)?;
+    Ok(address.is_some_and(|address| put(change, key::reference(&address, place.0, place.1))))
+}
+
+fn drop_reference(
+    change: &mut Change<'_>,
+    (segment, frame): (SegmentId, u32),
+    place: (ContentId, BlockIndex),
+) -> Result<bool> {
+    let used = shared_address(change, place)?;
+    if used.is_some_and(|address| address.segment == segment && address.frame == frame) {
+        return Ok(false);
+    }
+    Ok(delete(change, key::reference_at(segment, frame, place.0, place.1)))
 }
 
 fn is_tombstone(value: &Bytes) -> bool {

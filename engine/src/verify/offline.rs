@@ -52,7 +52,7 @@ pub(crate) async fn verify(
     progress: &VerifyProgress,
 ) -> Result<VerifyReport> {
     let directory = data.join(id.to_string());
-    let _lock = DirectoryLock::take(&directory)?;
+    let _lock = DirectoryLock::take(&RealDisk, &directory)?;
     let (open, options, progress) = (open.clone(), options.clone(), progress.clone());
     super::aside(async move {
         let offline = Offline { disk: Arc::new(RealDisk), directory: &directory, id, open: &open };
@@ -64,7 +64,7 @@ pub(crate) async fn verify(
 /// Removes the marker of the index, so that the next open builds it anew.
 pub(crate) fn distrust_index(data: &Path, id: FileSystemId) -> Result<()> {
     let directory = data.join(id.to_string());
-    let _lock = DirectoryLock::take(&directory)?;
+    let _lock = DirectoryLock::take(&RealDisk, &directory)?;
     let marker = directory.join("index.marker");
     RealDisk.remove(&marker).map_err(Error::io("cannot remove", &marker))?;
     crate::disk::sync_parent(&RealDisk, &marker)

@@ -210,6 +210,28 @@ pub enum Problem {
         /// The first such block.
         block: BlockIndex,
     },
+    /// An extent shows a shared block and has no reference, so that the block may be released while it is needed.
+    #[error("block {block} of content {content} is shared, but has no reference")]
+    ReferenceMissing {
+        /// The content.
+        content: ContentId,
+        /// The block of it.
+        block: BlockIndex,
+    },
+    /// A reference of no extent, which keeps a block from being released.
+    #[error(
+        "frame {frame} of segment {segment} has a reference of block {block} of content {content}, which does not show it"
+    )]
+    ReferenceStray {
+        /// The segment.
+        segment: SegmentId,
+        /// The frame in it.
+        frame: u32,
+        /// The content that the reference names.
+        content: ContentId,
+        /// The block of it.
+        block: BlockIndex,
+    },
     /// Extents point into a segment that has no row.
     #[error("{extents} extents point into segment {segment}, which is not known")]
     SegmentUnknown {

@@ -163,6 +163,12 @@ impl Problem {
             Problem::ContentDoomed { content, .. } => format!("keep content {content}"),
             Problem::ContentUnowned { content, .. } => format!("let content {content} be released"),
             Problem::BehindEnd { inode, .. } => format!("cut off what lies behind the end of inode {inode}"),
+            Problem::ReferenceMissing { content, block } => {
+                format!("note that block {block} of content {content} is shared")
+            }
+            Problem::ReferenceStray { segment, frame, .. } => {
+                format!("remove a reference to frame {frame} of segment {segment}")
+            }
             Problem::SegmentUnknown { segment, .. } => format!("make the row of segment {segment} anew"),
             Problem::SegmentCounter { segment, counter } => {
                 format!("correct {} of segment {segment}", counter.name)

@@ -99,6 +99,7 @@ impl Problem {
             | Problem::BehindEnd { .. }
             | Problem::NextNumber { .. }
             | Problem::SegmentUnknown { .. }
+            | Problem::ReferenceMissing { .. }
             | Problem::SegmentTier { .. }
             | Problem::SegmentMissing { .. }
             | Problem::SegmentShort { .. }
@@ -116,6 +117,7 @@ impl Problem {
             | Problem::UnlinkedNotOrphan { .. }
             | Problem::OrphanMissing { .. }
             | Problem::ContentUnowned { .. }
+            | Problem::ReferenceStray { .. }
             | Problem::SegmentLeaked { .. }
             | Problem::StrayFile { .. }
             | Problem::StrayObject { .. } => Severity::Leak,

@@ -81,6 +81,10 @@ pub(super) struct SegmentFacts {
     pub(super) live_bytes: u64,
     /// How many these are.
     pub(super) extents: u64,
+    /// How many of these show a shared block.
+    pub(super) shared_extents: u64,
+    /// References to its blocks.
+    pub(super) references: u64,
     /// Where the last of them ends.
     pub(super) end: u64,
     /// Whether extents of another tier are among them.
@@ -156,6 +160,7 @@ impl<'a, L: Look + ?Sized> Structure<'a, L> {
         self.segments_before()?;
         self.check_namespace(totals.zip(before))?;
         self.check_contents(next_id)?;
+        self.check_references()?;
         self.check_segment_rows();
         Ok(self.found)
     }

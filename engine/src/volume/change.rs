@@ -144,30 +144,48 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Replaces an extent, and counts what is live in the segments.
+    /// Replaces an extent, and counts what is live in the segments. A block is live while it has a user, and is counted once
+    /// however many it has. Whoever makes a block shared says so of its first user before it gives it a second one.
     pub(crate) fn replace_extent(
         &mut self,
         (content, block): (ContentId, BlockIndex),
         old: Option<&Extent>,
         new: Option<&Extent>,
     ) -> Result<()> {
-        if let Some(old) = old.filter(|_| !broken(Broken::CounterNotMoved)) {
+        let same_block = matches!((old, new), (Some(old), Some(new)) if old.address == new.address);
+        if let Some(new) = new {
+            let first = !same_block && !self.has_references(new)?;
+            let segment = self.segment(new)?;
+            if first {
+                segment.live_bytes += u64::from(new.address.sealed_bytes);
+                segment.written_bytes += u64::from(new.address.sealed_bytes);
+            }
+            segment.state = SegmentState::InUse;
+            if new.shared.is_some() {
+                self.put(key::reference(&new.address, content, block), Vec::new());
+            }
+            self.put(key::extent(content, block), new.encode());
+        } else {
+            self.delete(key::extent(content, block));
+        }
+        let Some(old) = old else { return Ok(()) };
+        if old.shared.is_some() && !(same_block && new.is_some_and(|new| new.shared.is_some())) {
+            self.delete(key::reference(&old.address, content, block));
+        }
+        if !same_block && !self.has_references(old)? && !broken(Broken::CounterNotMoved) {
             let segment = self.segment(old)?;
             segment.live_bytes = segment.live_bytes.saturating_sub(u64::from(old.address.sealed_bytes));
         }
-        match new {
-            Some(new) => {
-                let segment = self.segment(new)?;
-                segment.live_bytes += u64::from(new.address.sealed_bytes);
-                if old.is_none_or(|old| old.address != new.address) {
-                    segment.written_bytes += u64::from(new.address.sealed_bytes);
-                }
-                segment.state = SegmentState::InUse;
-                self.put(key::extent(content, block), new.encode());
-            }
-            None => self.delete(key::extent(content, block)),
-        }
         Ok(())
+    }
+
+    /// Whether the block of a shared extent has users. Nobody can refer to the block of an extent that is not shared.
+    fn has_references(&self, extent: &Extent) -> Result<bool> {
+        if extent.shared.is_none() {
+            return Ok(false);
+        }
+        let (from, end) = key::references(&extent.address);
+        Ok(!self.transaction.scan(&from, &end, 1)?.is_empty())
     }
 
     fn segment(&mut self, extent: &Extent) -> Result<&mut SegmentRecord> {

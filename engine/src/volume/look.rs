@@ -27,7 +27,8 @@ pub(crate) trait Look {
         Ok(all)
     }
 
-    /// The extents of blocks `from..end`.
+    /// The extents that start at the places `from..end`. Those that show something of a range are all among them if `from` is the
+    /// first unit of a slot.
     fn extents(
         &self,
         content: ContentId,
@@ -38,7 +39,7 @@ pub(crate) trait Look {
         found.iter().map(|(key, value)| extent_row(key, value)).collect()
     }
 
-    /// The pieces of blocks `from..end`, in the order in which they were written within each block.
+    /// The pieces of the slots that start at the places `from..end`, in the order in which they were written within each.
     fn pieces(&self, content: ContentId, from: BlockIndex, end: BlockIndex) -> Result<Vec<PieceRow>> {
         let found = self.scan_all(&key::pieces(content, from, Some(end)))?;
         found.into_iter().map(|(key, value)| piece_row(key, &value)).collect()
@@ -51,6 +52,14 @@ pub(crate) struct PieceRow {
     pub(crate) key: Bytes,
     pub(crate) block: BlockIndex,
     pub(crate) piece: Piece,
+}
+
+impl PieceRow {
+    /// Where its bytes lie in the content: from, and to before.
+    pub(crate) fn bounds(&self) -> (u64, u64) {
+        let from = self.block.start() + u64::from(self.piece.offset);
+        (from, from + self.piece.bytes.len() as u64)
+    }
 }
 
 impl Look for Store {

@@ -124,6 +124,10 @@ async fn work(
     machine.objects.storm(0, 0);
     machine.disk.set_capacity(None);
     if life.end.how == Crash::Stop && !machine.disk.is_off() {
+        if trouble.full {
+            // The next look at the disk finds that it has room again.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
         match fs.shutdown().await {
             Ok(()) => model.all_is_durable(),
             Err(_) if machine.disk.is_off() || trouble.syncs_fail => {}

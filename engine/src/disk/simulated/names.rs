@@ -1,6 +1,6 @@
 //! The directory tree of a simulated disk: as it is seen, and as it is on the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,21 @@ impl Names {
             Node::File(inode) => Some(*inode),
             Node::Directory => None,
         })
+    }
+
+    /// The files that may be there after the next power failure, too.
+    pub(super) fn reachable(&self) -> BTreeSet<usize> {
+        let unsynced = self.unsynced.iter().filter_map(|change| match change {
+            Change::Make(_, node) | Change::Rename(_, _, node) => Some(node),
+            Change::Remove(_) => None,
+        });
+        let nodes = self.seen.values().chain(self.durable.values()).chain(unsynced);
+        nodes
+            .filter_map(|node| match node {
+                Node::File(inode) => Some(*inode),
+                Node::Directory => None,
+            })
+            .collect()
     }
 
     pub(super) fn make(&mut self, path: &Path, node: Node) {

@@ -155,7 +155,11 @@ fn take(site: &Site<'_>, step: AuditStep, seen: &mut Seen) -> Result<()> {
 /// Whether an extent points to the block.
 fn is_live(site: &Site<'_>, (identity, address): &DirectoryEntry) -> Result<bool> {
     let extent = site.look.get(&key::extent(identity.content, identity.block))?;
-    Ok(extent.and_then(|value| Extent::decode(&value).ok()).is_some_and(|extent| extent.address == *address))
+    if extent.and_then(|value| Extent::decode(&value).ok()).is_some_and(|extent| extent.address == *address) {
+        return Ok(true);
+    }
+    let (from, end) = key::references(address);
+    Ok(!site.look.scan(&from, &end, 1)?.is_empty())
 }
 
 /// Looks through all extents for those into the segment, and opens their blocks. Returns the offsets of those that are whole though
@@ -171,7 +175,7 @@ async fn find_unseen(
         if let (Some((content, block)), Ok(extent)) = (key::content_block(row), Extent::decode(value))
             && extent.address.segment == segment
         {
-            wanted.push((extent.address, BlockIdentity { content, block }));
+            wanted.push((extent.address, extent.sealed_as(content, block)));
         }
     })?;
     let mut whole = Vec::new();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::support::*;
 use crate::data::StandardTier;
 use crate::data::audit::InMemory;
-use crate::disk::{Disk, DiskFile, OpenHow, RealDisk};
+use crate::disk::{Disk, DiskFile, DiskLock, OpenHow, RealDisk};
 use crate::home::Home as Keys;
 use crate::identity::SegmentId;
 use crate::metadata::offline::{OfflineStore, audit_journal};
@@ -79,6 +79,12 @@ impl Disk for Spoiled {
     }
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        RealDisk.lock(path)
+    }
+    fn boot(&self) -> Option<String> {
+        RealDisk.boot()
     }
 }
 

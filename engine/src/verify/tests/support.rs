@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::disk::RealDisk;
-use crate::file_system::open::open_with;
+use crate::file_system::open::{Substitutes, open_with};
 use crate::verify::offline::Offline;
 use crate::volume::{NameHasher, Volume};
 use crate::{
@@ -90,7 +90,8 @@ impl Home {
     }
 
     pub(super) async fn open_with(&self, options: OpenOptions) -> Arc<Volume> {
-        open_with(&self.data(), self.id, options, |_| NameHasher::colliding()).await.unwrap()
+        let substitutes = Substitutes { names: |_| NameHasher::colliding(), ..Substitutes::default() };
+        open_with(&self.data(), self.id, options, substitutes).await.unwrap()
     }
 
     pub(super) fn id(&self) -> FileSystemId {
