@@ -12,6 +12,9 @@ pub mod disk;
 pub mod environment;
 pub mod error;
 pub mod file_system;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod home;
 pub mod identity;
 pub mod journal;

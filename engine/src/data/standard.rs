@@ -32,6 +32,8 @@ use crate::error::{Error, Result};
 use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::DataKey;
 use files::SegmentFiles;
+#[cfg(any(test, fuzzing))]
+pub(crate) use files::parse_name;
 use writer::{Order, Writer};
 
 /// Requests that wait for the writer before callers do.

@@ -33,7 +33,7 @@ use crate::keys::SealedFile;
 /// The name of the manifest in the directory of the checkpoints.
 pub(super) const NAME: &str = "MANIFEST";
 
-const FILE: SealedFile = SealedFile { magic: "tidefsMF", version: 1, length_max: 64 * 1024 };
+pub(super) const FILE: SealedFile = SealedFile { magic: "tidefsMF", version: 1, length_max: 64 * 1024 };
 
 /// What the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Manifest {
         Ok(())
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.u32(self.epoch.0).bytes(&self.index);
         writer.u32(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
@@ -137,7 +137,7 @@ impl Manifest {
         writer.into_vec()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let epoch = Epoch(reader.u32()?);
         let index = reader.array()?;

@@ -52,7 +52,7 @@ impl Location {
     }
 
     /// The segment whose object has this path; `None` for all other paths.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn parse(&self, path: &Path) -> Option<SegmentId> {
         let mut id = [0; 16];
         hex::decode_to_slice(path.filename()?, &mut id).ok()?;
