@@ -1,6 +1,7 @@
 //! Fuzz targets: what NFSv4 requests are made of. Whole requests are in `compounds`.
 
 mod compounds;
+mod requests;
 mod world;
 
 use bytes::Bytes;
