@@ -37,6 +37,7 @@ pub fn targets() -> Vec<Target> {
         crate::metadata::fuzzing::CHECKPOINT,
         crate::metadata::fuzzing::INDEX,
         crate::data::format::fuzzing::TARGETS,
+        crate::data::standard::fuzzing::TARGETS,
         crate::tiers::cold::fuzzing::TARGETS,
     ]
     .concat()

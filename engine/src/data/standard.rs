@@ -12,6 +12,8 @@
 //! because what the system still holds of the file is unknown then. [`StandardTier::remove`] can be repeated.
 
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -23,23 +23,23 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "block", run: block, seeds: || vec![b"block".to_vec(), vec![7; 5000]] },
 ];
 
-const SEGMENT: SegmentId = SegmentId([3; 16]);
+pub(crate) const SEGMENT: SegmentId = SegmentId([3; 16]);
 const IDENTITY: BlockIdentity = BlockIdentity { content: ContentId(5), block: BlockIndex(6) };
 
-fn data_key() -> DataKey {
+pub(crate) fn data_key() -> DataKey {
     DataKey::from_bytes([2; 32])
 }
 
-fn file_system() -> FileSystemId {
+pub(crate) fn file_system() -> FileSystemId {
     FileSystemId::from_random([1; 16])
 }
 
-fn opener() -> SegmentOpener {
+pub(crate) fn opener() -> SegmentOpener {
     SegmentOpener::new(file_system(), &data_key(), SEGMENT)
 }
 
 /// A segment of two batches with a plain and a compressed block each.
-fn genuine() -> Vec<u8> {
+pub(crate) fn genuine() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut sealer = must(SegmentSealer::begin(file_system(), &data_key(), SEGMENT, &mut bytes));
     for first in [10, 20] {
