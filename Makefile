@@ -3,14 +3,17 @@
 # Parts of `make test` that a machine may lack; `no` leaves their tests out, and the output says so.
 export GUEST ?= yes
 export MINIO ?= yes
+# How long `make fuzz` runs each target.
+export FUZZ_SECONDS ?= 600
 # Built with `make deny-tool` if cargo-deny is not installed.
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool flip bench clean
+.PHONY: help run build test check deny-tool flip bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  make fuzz FUZZ_SECONDS=10 FUZZ_TARGETS="inode toml"'
 	@echo '  make test GUEST=no MINIO=no   leaves out the tests with a real Linux client, with a real MinIO'
 
 run: ## Build, and serve a file system on 127.0.0.1:2049 (no root needed)
@@ -27,6 +30,8 @@ check: deny-tool ## Format, lints, documentation, licences
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 	cargo deny --all-features check bans licenses sources
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check bans licenses sources
 
 deny-tool:
 	@command -v cargo-deny > /dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
@@ -38,6 +43,9 @@ bench: ## Measure the engine, and the server through its gateway
 	cargo build --release --locked --workspace --bins
 	target/release/tidefs-bench
 	cargo bench --locked --package tidefs-engine
+
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (600; 10 is a quick look), two at a time
+	fuzz/run
 
 clean: ## Remove what was built
 	cargo clean

@@ -14,6 +14,8 @@
 
 mod files;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inbox;
 mod ledger;
 mod progress;

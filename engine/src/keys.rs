@@ -3,6 +3,8 @@
 //! A key-encryption key from a provider wraps the data key; each journal file, checkpoint, index and segment has its own
 //! sealing key, derived from the data key and a random id. The nonce is a counter under that key, so that it never repeats.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod key_file;
 mod lock;
 mod provider;

@@ -13,6 +13,9 @@ pub mod disk;
 pub mod environment;
 pub mod error;
 pub mod file_system;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod garbage;
 mod home;
 pub mod identity;

@@ -29,6 +29,11 @@ mod recovery;
 mod store;
 mod transaction;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing {
+    pub(crate) use super::checkpoint::fuzzing::TARGETS as CHECKPOINT;
+    pub(crate) use super::index::fuzzing::TARGETS as INDEX;
+}
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,9 @@ pub mod decide;
 pub mod error;
 pub mod explain;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod mover;
 pub mod plan;
 pub mod policy;

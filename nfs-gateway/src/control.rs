@@ -15,6 +15,8 @@
 pub(crate) mod api;
 pub(crate) mod client;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod router;
 mod run;
 mod socket;

@@ -5,6 +5,9 @@ pub mod cli;
 mod config;
 mod control;
 mod export;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod nfs4;
 mod rpc;
 mod serve;

@@ -5,6 +5,8 @@
 
 pub(crate) mod attributes;
 mod compound;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handle;
 pub(crate) mod limits;
 mod name;

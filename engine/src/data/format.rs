@@ -42,6 +42,8 @@
 
 mod batch;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod header;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@
 //! because what the system still holds of the file is unknown then. [`StandardTier::remove`] can be repeated.
 
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -34,6 +36,8 @@ use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::DataKey;
 use crate::threads::{self, blocking};
 use files::SegmentFiles;
+#[cfg(any(test, fuzzing))]
+pub(crate) use files::parse_name;
 use writer::{Order, Writer};
 
 /// Requests that wait for the writer before callers do.

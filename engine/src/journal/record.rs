@@ -74,6 +74,10 @@ pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<(Lsn, Changes), Malforme
     let mut changes = Changes::new();
     for _ in 0..reader.u32()? {
         let (key, value) = decode_change(reader)?;
+        // A key that is there twice would hide a change.
+        if changes.last_key_value().is_some_and(|(last, _)| last.as_ref() >= key) {
+            return Err(Malformed("the keys of a record are out of order"));
+        }
         changes.insert(Bytes::copy_from_slice(key), value.map(Bytes::copy_from_slice));
     }
     Ok((lsn, changes))
@@ -97,5 +101,15 @@ mod tests {
         assert_eq!(decode(&mut reader), Ok((Lsn(9), changes)));
         assert_eq!(reader.finish(), Ok(()));
         assert!(decode(&mut Reader::new(&bytes[..bytes.len() - 1])).is_err());
+    }
+
+    #[test]
+    fn a_record_with_a_key_twice_is_refused() {
+        let mut writer = Writer::new();
+        writer.u64(9).u32(2);
+        encode_change(&mut writer, b"a", Some(&Bytes::from_static(b"one")));
+        encode_change(&mut writer, b"a", None);
+        let refused = Malformed("the keys of a record are out of order");
+        assert_eq!(decode(&mut Reader::new(writer.as_slice())), Err(refused));
     }
 }

@@ -40,8 +40,8 @@ const LENGTH_MAX: u64 = 64 * 1024;
 
 /// The key-encryption key of a file.
 pub struct KeyFile {
-    path: PathBuf,
-    key: DataKey,
+    pub(super) path: PathBuf,
+    pub(super) key: DataKey,
 }
 
 impl std::fmt::Debug for KeyFile {
@@ -145,7 +145,7 @@ fn check(key: &[u8; 32]) -> String {
     hex::encode(Sha256::digest(key)).chars().take(CHECK_DIGITS).collect()
 }
 
-fn render(key: &DataKey) -> Zeroizing<String> {
+pub(super) fn render(key: &DataKey) -> Zeroizing<String> {
     let digits = Zeroizing::new(hex::encode(key.bytes()));
     Zeroizing::new(format!(
         "# The encryption key of tidefs file systems. Keep a copy in a safe place, away from the data:\n\
@@ -156,7 +156,7 @@ fn render(key: &DataKey) -> Zeroizing<String> {
     ))
 }
 
-fn parse(text: &[u8]) -> Result<DataKey, &'static str> {
+pub(super) fn parse(text: &[u8]) -> Result<DataKey, &'static str> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let line = lines.next().ok_or("it holds no key")?;

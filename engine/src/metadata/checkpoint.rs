@@ -5,6 +5,8 @@
 //! file is removed only when no durable manifest names it (D4). A crash can leak files; the next open removes them.
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod manifest;
 mod reader;
 mod view;

@@ -7,6 +7,8 @@
 //! The index is always between two folds: it has all changes up to the LSN that is recorded in it, and perhaps some of the next delta,
 //! which is applied again. After a stop of the machine it is thrown away.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod marker;
 mod sealed;
 mod sled_store;

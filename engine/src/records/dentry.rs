@@ -44,7 +44,11 @@ impl Dentry {
             return Err(Malformed("dentry format"));
         }
         let inode = InodeId(reader.u64()?);
-        Ok(Dentry { inode, name: bytes.slice_ref(reader.rest()) })
+        let dentry = Dentry { inode, name: bytes.slice_ref(reader.rest()) };
+        if dentry.is_tombstone() != (inode == InodeId(0)) {
+            return Err(Malformed("neither an entry nor a tombstone"));
+        }
+        Ok(dentry)
     }
 }
 
@@ -60,5 +64,14 @@ mod tests {
             assert_eq!(Dentry::decode(&dentry.encode().into()), Ok(dentry));
         }
         assert_eq!(Dentry::decode(&Bytes::from_static(&[1, 2])), Err(Malformed("cut short")));
+    }
+
+    #[test]
+    fn an_entry_has_an_inode_and_a_name_and_a_tombstone_has_neither() {
+        let nameless = Dentry { inode: InodeId(7), name: Bytes::new() };
+        let of_nothing = Dentry { inode: InodeId(0), name: Bytes::from_static(b"name") };
+        for wrong in [nameless, of_nothing] {
+            assert!(Dentry::decode(&wrong.encode().into()).is_err());
+        }
     }
 }

@@ -274,7 +274,7 @@ fn decode_option(reader: &mut Reader<'_>) -> Result<Option<[u8; 8]>, Malformed> 
     let present = reader.u8()?;
     let value = reader.array()?;
     match present {
-        0 => Ok(None),
+        0 if value == [0; 8] => Ok(None),
         1 => Ok(Some(value)),
         _ => Err(Malformed("presence of a field")),
     }
@@ -332,6 +332,13 @@ mod tests {
             let inode = inode(content);
             assert_eq!(Inode::decode(&inode.encode()), Ok(inode));
         }
+    }
+
+    #[test]
+    fn a_field_that_is_absent_has_no_value() {
+        let mut bytes = inode(Content::empty_file(ContentId(9))).encode();
+        *bytes.last_mut().unwrap() = 1;
+        assert_eq!(Inode::decode(&bytes), Err(Malformed("presence of a field")));
     }
 
     proptest! {

@@ -48,7 +48,7 @@ pub(crate) fn extent(content: ContentId, block: BlockIndex) -> Vec<u8> {
 pub(crate) fn extents(content: ContentId, from: BlockIndex, end: Option<BlockIndex>) -> KeyRange {
     let end = match end {
         Some(end) => extent(content, end),
-        None => key(b'e', &[&(content.0 + 1).to_be_bytes()]),
+        None => family(b'e', &content.0.to_be_bytes()).1,
     };
     (extent(content, from), end)
 }
@@ -75,7 +75,7 @@ pub(crate) fn pieces(content: ContentId, from: BlockIndex, end: Option<BlockInde
     let start = key(b'p', &[&content.0.to_be_bytes(), &from.0.to_be_bytes()]);
     let end = match end {
         Some(end) => key(b'p', &[&content.0.to_be_bytes(), &end.0.to_be_bytes()]),
-        None => key(b'p', &[&(content.0 + 1).to_be_bytes()]),
+        None => family(b'p', &content.0.to_be_bytes()).1,
     };
     (start, end)
 }
@@ -211,4 +211,18 @@ pub(crate) fn after(key: &[u8]) -> Vec<u8> {
     let mut next = key.to_vec();
     next.push(0);
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_content_has_a_range_too() {
+        let (content, block) = (ContentId(u64::MAX), BlockIndex(u64::MAX));
+        let (from, to) = extents(content, BlockIndex(0), None);
+        assert!((from..to).contains(&extent(content, block)));
+        let (from, to) = pieces(content, BlockIndex(0), None);
+        assert!((from..to).contains(&piece(content, block, Lsn(u64::MAX), u32::MAX)));
+    }
 }

@@ -9,6 +9,8 @@
 //! before, and removes it later. An object is written once, under a random name, and never changed.
 //! [`ColdTier::delete`] can be repeated. In a local directory a deletion is not synced: after a power loss the object may be back, as an orphan.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod location;
 #[cfg(test)]
 mod tests;

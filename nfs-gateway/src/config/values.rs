@@ -43,7 +43,7 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn parse_endpoint(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match host {
-        Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => {
+        Some(host) if !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace) => {
             Ok(text.trim_end_matches('/').to_owned())
         }
         _ => Err(format!("`{text}` is not a URL; give one such as http://127.0.0.1:9000")),
@@ -126,5 +126,10 @@ mod tests {
         }
         assert_eq!(parse_endpoint("http://127.0.0.1:9000/").unwrap(), "http://127.0.0.1:9000");
         assert!(parse_endpoint("127.0.0.1:9000").unwrap_err().contains("http://127.0.0.1:9000"));
+    }
+
+    #[test]
+    fn an_endpoint_of_slashes_alone_has_no_host() {
+        assert!(parse_endpoint("http:///").is_err() && parse_endpoint("https://///").is_err());
     }
 }

@@ -102,7 +102,7 @@ async fn explain(
 }
 
 /// The path in a query. File names are bytes, not text, so that the query cannot be read as text.
-fn path_of(query: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn path_of(query: &str) -> Result<Vec<u8>, Failure> {
     let encoded = query.split('&').find_map(|pair| pair.strip_prefix("path="));
     let path = encoded.map(|path| percent_decode_str(path).collect::<Vec<u8>>());
     path.filter(|path| path.starts_with(b"/")).ok_or_else(|| {
@@ -112,7 +112,7 @@ fn path_of(query: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body)
         .map_err(|error| Failure::invalid(format!("the body cannot be read: {error}")))
 }

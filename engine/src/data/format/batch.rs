@@ -20,10 +20,10 @@ const FRAMES_MAX: u32 = 1 << 20;
 /// An authentic batch header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchHeader {
-    offset: u64,
-    counter: u32,
-    frames: u32,
-    body_bytes: u64,
+    pub(super) offset: u64,
+    pub(super) counter: u32,
+    pub(super) frames: u32,
+    pub(super) body_bytes: u64,
 }
 
 /// A block in a directory.
@@ -49,7 +49,7 @@ impl BatchHeader {
         self.directory_offset() + self.directory_bytes() as u64
     }
 
-    fn fields(&self) -> Writer {
+    pub(super) fn fields(&self) -> Writer {
         let mut fields = Writer::with_capacity(FIELDS_BYTES);
         fields.bytes(&BATCH_MAGIC).u32(self.counter).u32(self.frames).u64(self.body_bytes);
         fields
@@ -172,7 +172,7 @@ impl SegmentOpener {
     }
 }
 
-fn encode_entry(directory: &mut Writer, identity: BlockIdentity, address: &BlockAddress) {
+pub(super) fn encode_entry(directory: &mut Writer, identity: BlockIdentity, address: &BlockAddress) {
     directory.u64(identity.content.0).u64(identity.block.0);
     directory.u32(address.sealed_bytes).u32(address.plain_bytes).u8(address.codec.to_byte());
 }

@@ -98,7 +98,7 @@ impl SegmentOpener {
         Ok(plain.into())
     }
 
-    fn frame_bound(&self, address: &BlockAddress, identity: BlockIdentity) -> Writer {
+    pub(super) fn frame_bound(&self, address: &BlockAddress, identity: BlockIdentity) -> Writer {
         let mut bound = self.bound(SealKind::Frame, address.offset);
         bound.u32(address.frame).u64(identity.content.0).u64(identity.block.0);
         bound.u8(address.codec.to_byte()).u32(address.plain_bytes);

@@ -218,7 +218,7 @@ fn length_of(run: &Run) -> usize {
     usize::try_from(run.range.end - run.range.start).unwrap_or(usize::MAX)
 }
 
-fn parse_name(name: &str) -> Option<SegmentId> {
+pub(crate) fn parse_name(name: &str) -> Option<SegmentId> {
     let mut id = [0; 16];
     hex::decode_to_slice(name, &mut id).ok()?;
     Some(SegmentId(id)).filter(|id| id.to_string() == name)

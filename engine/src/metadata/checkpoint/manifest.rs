@@ -36,7 +36,7 @@ pub(super) const NAME: &str = "MANIFEST";
 /// What it is called while it is written.
 pub(super) const NAME_NEW: &str = "MANIFEST.new";
 
-const FILE: SealedFile = SealedFile { magic: "tidefsMF", version: 1, length_max: 64 * 1024 };
+pub(super) const FILE: SealedFile = SealedFile { magic: "tidefsMF", version: 1, length_max: 64 * 1024 };
 
 /// What the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Manifest {
         Ok(())
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.u32(self.epoch.0).bytes(&self.index);
         writer.u32(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
@@ -140,7 +140,7 @@ impl Manifest {
         writer.into_vec()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let epoch = Epoch(reader.u32()?);
         let index = reader.array()?;

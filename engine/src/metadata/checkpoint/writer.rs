@@ -44,17 +44,17 @@ pub(super) fn write(
     Ok(FileEntry { bytes, entries: count, ..planned })
 }
 
-struct ChunkWriter<'a> {
+pub(super) struct ChunkWriter<'a> {
     path: &'a Path,
     file: Arc<dyn DiskFile>,
     key: SealingKey,
     header: Vec<u8>,
     offset: u64,
-    next_chunk: u64,
+    pub(super) next_chunk: u64,
 }
 
 impl<'a> ChunkWriter<'a> {
-    fn create(home: &Home, path: &'a Path, planned: &FileEntry) -> Result<Self> {
+    pub(super) fn create(home: &Home, path: &'a Path, planned: &FileEntry) -> Result<Self> {
         // A file of that name can only be what an attempt that failed could not remove.
         home.disk.remove(path).map_err(Error::io("cannot remove", path))?;
         let file = home.disk.open(path, OpenHow::CreateNew).map_err(Error::io("cannot create", path))?;
@@ -66,7 +66,7 @@ impl<'a> ChunkWriter<'a> {
         Ok(ChunkWriter { path, file, key, header, offset, next_chunk: 0 })
     }
 
-    fn write(&mut self, kind: ChunkKind, mut content: Vec<u8>) -> Result<()> {
+    pub(super) fn write(&mut self, kind: ChunkKind, mut content: Vec<u8>) -> Result<()> {
         let too_large = Error::Invalid { what: "a checkpoint chunk of more than 4 GiB" };
         let length = u32::try_from(content.len()).map_err(|_| too_large)?;
         let mut chunk = file::encode_chunk_header(kind, length);
@@ -79,7 +79,7 @@ impl<'a> ChunkWriter<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<u64> {
+    pub(super) fn finish(self) -> Result<u64> {
         if !broken(Broken::CheckpointNotSynced) {
             self.file.sync_data().map_err(Error::io("cannot sync", self.path))?;
         }

@@ -22,7 +22,7 @@ use crate::home::Home;
 use crate::identity::Lsn;
 use crate::keys::SealedFile;
 
-const FILE: SealedFile = SealedFile { magic: "tidefsIM", version: 1, length_max: 4096 };
+pub(super) const FILE: SealedFile = SealedFile { magic: "tidefsIM", version: 1, length_max: 4096 };
 const IN_USE: u8 = 1;
 const CLOSED: u8 = 2;
 
@@ -36,7 +36,7 @@ impl BootId {
         BootId(disk.boot())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn of(text: &str) -> Self {
         BootId(Some(text.to_owned()))
     }
@@ -86,7 +86,7 @@ impl Marker {
         sync_parent(home.disk.as_ref(), path)
     }
 
-    fn decode(content: &[u8]) -> Result<Self, Malformed> {
+    pub(super) fn decode(content: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(content);
         let index = reader.array()?;
         let (state, applied) = (reader.u8()?, Lsn(reader.u64()?));

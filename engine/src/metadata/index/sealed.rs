@@ -136,7 +136,7 @@ impl Index {
         self.keys.write().entry(epoch).or_insert(key).clone()
     }
 
-    fn seal(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+    pub(super) fn seal(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         let mut sealed = Writer::with_capacity(VALUE_HEADER_BYTES + value.len() + crate::keys::SEAL_BYTES);
         sealed.u32(self.epoch.0).u64(counter).bytes(value);

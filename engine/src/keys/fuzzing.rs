@@ -1,0 +1,104 @@
+//! Fuzz targets: the key file, wrapped keys, the superblock, sealed files.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::key_file::{parse, render};
+use super::{DataKey, KeyFile, KeyProvider, SEAL_BYTES, SealedFile, Superblock};
+use crate::fuzzing::input::{Input, damages};
+use crate::fuzzing::memory::MemoryDisk;
+use crate::fuzzing::{Target, environment, home, must};
+use crate::identity::FileSystemId;
+
+pub(crate) const TARGETS: &[Target] = &[
+    Target { name: "key-file", run: key_file, seeds: key_file_seeds },
+    Target { name: "wrapped-key", run: wrapped_key, seeds: wrapped_key_seeds },
+    Target { name: "superblock", run: superblock, seeds: || vec![genuine_superblock()] },
+    Target { name: "superblock-body", run: superblock_body, seeds: || vec![genuine_superblock()] },
+    Target { name: "sealed-file", run: sealed_file, seeds: || vec![sealed(b"content"), sealed(b"")] },
+    Target { name: "sealed-file-damage", run: sealed_file_damage, seeds: damages },
+];
+
+const KIND: SealedFile = SealedFile { magic: "tidefsFZ", version: 1, length_max: 64 * 1024 };
+
+fn file_system() -> FileSystemId {
+    FileSystemId::from_random([1; 16])
+}
+
+fn provider() -> KeyFile {
+    KeyFile { path: "/key".into(), key: DataKey::from_bytes([5; 32]) }
+}
+
+fn key_file(data: &[u8]) {
+    let Ok(key) = parse(data) else { return };
+    let again = must(parse(render(&key).as_bytes()));
+    assert_eq!(again.bytes(), key.bytes());
+}
+
+fn key_file_seeds() -> Vec<Vec<u8>> {
+    let text = render(&DataKey::from_bytes([5; 32]));
+    vec![text.as_bytes().to_vec(), text.replace('\n', "\r\n\n \t").into_bytes()]
+}
+
+/// Only what was made with the key opens.
+fn wrapped_key(data: &[u8]) {
+    if let Ok(key) = provider().unwrap_key(file_system(), data) {
+        assert_eq!(must(provider().wrap(file_system(), &key)), data);
+    }
+}
+
+fn wrapped_key_seeds() -> Vec<Vec<u8>> {
+    vec![must(provider().wrap(file_system(), &DataKey::from_bytes([6; 32])))]
+}
+
+fn genuine_superblock() -> Vec<u8> {
+    let disk = MemoryDisk::default();
+    let made = Superblock::create(Path::new("/fs"), &disk, &environment(), &provider(), file_system());
+    must(made.map(|_| ()));
+    disk.bytes(Path::new("/fs/superblock"))
+}
+
+fn opens(bytes: &[u8]) -> bool {
+    let disk = MemoryDisk::with(Path::new("/fs/superblock"), bytes);
+    Superblock::open(Path::new("/fs"), &disk, &provider(), file_system()).is_ok()
+}
+
+fn superblock(data: &[u8]) {
+    if opens(data) {
+        assert_eq!(data, genuine_superblock());
+    }
+}
+
+/// Any fields, with the checksum that gets them looked at. The tag at the end cannot be right.
+fn superblock_body(data: &[u8]) {
+    assert!(!opens(&[data, &Sha256::digest(data), &[0; SEAL_BYTES]].concat()));
+}
+
+fn sealed(content: &[u8]) -> Vec<u8> {
+    let (disk, path) = (MemoryDisk::default(), Path::new("/sealed"));
+    must(KIND.publish(&home(&disk), path, content));
+    disk.bytes(path)
+}
+
+fn open(bytes: &[u8]) -> Option<Vec<u8>> {
+    let path = Path::new("/sealed");
+    let disk = MemoryDisk::with(path, bytes);
+    KIND.read(&home(&disk), path).ok().flatten()
+}
+
+fn sealed_file(data: &[u8]) {
+    if let Some(content) = open(data) {
+        assert_eq!(data, sealed(&content));
+    }
+}
+
+/// A content of any bytes comes back, and not after any change of the file.
+fn sealed_file_damage(data: &[u8]) {
+    let mut input = Input::new(data);
+    let content = input.short();
+    let genuine = sealed(content);
+    assert_eq!(open(&genuine).as_deref(), Some(content));
+    let damaged = input.damage(&genuine);
+    assert_eq!(open(&damaged).is_some(), damaged == genuine);
+}

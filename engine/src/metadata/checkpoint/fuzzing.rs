@@ -1,0 +1,168 @@
+//! Fuzz targets: the manifest and the files that it names.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::Kind;
+use super::file::{self, ChunkKind, Footer};
+use super::manifest::{self, FileEntry, Manifest};
+use super::reader::CheckpointReader;
+use super::writer::{self, ChunkWriter};
+use crate::codec::{Reader, Writer};
+use crate::fuzzing::input::{Input, damages};
+use crate::fuzzing::memory::MemoryDisk;
+use crate::fuzzing::{Target, home, must};
+use crate::identity::{Epoch, Lsn};
+use crate::journal::record::{decode_change, encode_change};
+use crate::metadata::overlay::Entry;
+
+pub(crate) const TARGETS: &[Target] = &[
+    Target { name: "manifest", run: manifest, seeds: || vec![genuine_manifest().encode()] },
+    Target { name: "manifest-file", run: manifest_file, seeds: manifest_file_seeds },
+    Target { name: "checkpoint-chunk-header", run: chunk_header, seeds: chunk_header_seeds },
+    Target { name: "checkpoint-footer", run: footer, seeds: footer_seeds },
+    Target { name: "checkpoint-chunk", run: chunk, seeds: chunk_seeds },
+    Target { name: "checkpoint-file", run: checkpoint_file, seeds: || vec![genuine_file().1] },
+    Target { name: "checkpoint-damage", run: damage, seeds: damages },
+];
+
+const DIRECTORY: &str = "/checkpoint";
+
+fn genuine_manifest() -> Manifest {
+    let file = |number, kind, first, last| FileEntry {
+        bytes: 7,
+        entries: 8,
+        ..FileEntry::new(number, kind, (Lsn(first), Lsn(last)), [9; 16])
+    };
+    let files = vec![file(3, Kind::Base, 1, 10), file(5, Kind::Delta, 11, 12)];
+    Manifest { epoch: Epoch(4), index: [1; 16], files }
+}
+
+/// The content of a manifest, under a right seal.
+fn manifest(data: &[u8]) {
+    let (disk, directory) = (MemoryDisk::default(), Path::new(DIRECTORY));
+    must(manifest::FILE.publish(&home(&disk), &directory.join(manifest::NAME), data));
+    let Ok(manifest) = Manifest::read(&home(&disk), directory) else { return };
+    assert_eq!(manifest.encode(), data);
+    assert_eq!(Manifest::decode(data), Ok(manifest.clone()));
+    assert!(manifest.base_covers() <= manifest.covered());
+}
+
+/// A manifest of any bytes: only a real one is read.
+fn manifest_file(data: &[u8]) {
+    let (disk, directory) = (MemoryDisk::default(), Path::new(DIRECTORY));
+    disk.put(&directory.join(manifest::NAME), data);
+    if let Ok(manifest) = Manifest::read(&home(&disk), directory) {
+        assert_eq!(manifest, genuine_manifest());
+    }
+}
+
+fn manifest_file_seeds() -> Vec<Vec<u8>> {
+    let (disk, directory) = (MemoryDisk::default(), Path::new(DIRECTORY));
+    must(genuine_manifest().publish(&home(&disk), directory));
+    vec![disk.bytes(&directory.join(manifest::NAME))]
+}
+
+fn chunk_header(data: &[u8]) {
+    if let Ok((kind, length)) = file::decode_chunk_header(data) {
+        assert_eq!(file::encode_chunk_header(kind, length), data);
+    }
+}
+
+fn chunk_header_seeds() -> Vec<Vec<u8>> {
+    vec![file::encode_chunk_header(ChunkKind::Entries, 70), file::encode_chunk_header(ChunkKind::Footer, 16)]
+}
+
+fn footer(data: &[u8]) {
+    if let Ok(footer) = Footer::decode(data) {
+        assert_eq!(footer.encode(), data);
+    }
+}
+
+fn footer_seeds() -> Vec<Vec<u8>> {
+    vec![Footer { entries: 3, chunks: 1 }.encode()]
+}
+
+fn planned() -> FileEntry {
+    FileEntry::new(1, Kind::Delta, (Lsn(1), Lsn(9)), [9; 16])
+}
+
+fn genuine_entries() -> Vec<Entry> {
+    let keys = ["a", "b", "c", "d"].map(|key| Bytes::from_static(key.as_bytes()));
+    let values =
+        [Some(Bytes::new()), None, Some(Bytes::from_static(b"value")), Some(Bytes::from(vec![7; 3000]))];
+    keys.into_iter().zip(values).collect()
+}
+
+fn genuine_file() -> (FileEntry, Vec<u8>) {
+    let disk = MemoryDisk::default();
+    let path = Path::new(DIRECTORY).join(planned().name());
+    let entries = genuine_entries().into_iter().map(Ok);
+    let file = must(writer::write(&home(&disk), &path, planned(), entries));
+    (file, disk.bytes(&path))
+}
+
+/// The entries up to the end or the first error, and whether there was none.
+fn read(expected: &FileEntry, bytes: &[u8]) -> (Vec<Entry>, bool) {
+    let directory = Path::new(DIRECTORY);
+    let disk = MemoryDisk::with(&directory.join(expected.name()), bytes);
+    let Ok(reader) = CheckpointReader::open(&home(&disk), directory, expected) else {
+        return (Vec::new(), false);
+    };
+    let (mut entries, mut whole) = (Vec::new(), true);
+    for entry in reader {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(_) => whole = false,
+        }
+    }
+    (entries, whole)
+}
+
+/// A chunk of any content, under a right seal and with right counts.
+fn chunk(data: &[u8]) {
+    let (disk, path) = (MemoryDisk::default(), Path::new(DIRECTORY).join(planned().name()));
+    let home = home(&disk);
+    let mut chunks = must(ChunkWriter::create(&home, &path, &planned()));
+    must(chunks.write(ChunkKind::Entries, data.to_vec()));
+    let mut reader = Reader::new(data);
+    let mut entries = 0;
+    while decode_change(&mut reader).is_ok() {
+        entries += 1;
+    }
+    must(chunks.write(ChunkKind::Footer, Footer { entries, chunks: chunks.next_chunk }.encode()));
+    let bytes = must(chunks.finish());
+    let (found, whole) = read(&FileEntry { bytes, entries, ..planned() }, &disk.bytes(&path));
+    assert!(found.is_sorted_by(|one, other| one.0 < other.0));
+    let mut again = Writer::new();
+    for (key, value) in &found {
+        encode_change(&mut again, key, value.as_ref());
+    }
+    assert!(data.starts_with(again.as_slice()));
+    assert!(!whole || again.as_slice() == data);
+}
+
+fn chunk_seeds() -> Vec<Vec<u8>> {
+    let mut content = Writer::new();
+    for (key, value) in genuine_entries() {
+        encode_change(&mut content, &key, value.as_ref());
+    }
+    vec![Vec::new(), content.into_vec()]
+}
+
+fn check_file(bytes: &[u8]) {
+    let (expected, genuine) = genuine_file();
+    let (entries, whole) = read(&expected, bytes);
+    assert!(genuine_entries().starts_with(&entries));
+    // The length is known, so that bytes behind the end are not looked at.
+    assert_eq!(whole, bytes.starts_with(&genuine));
+}
+
+fn checkpoint_file(data: &[u8]) {
+    check_file(data);
+}
+
+fn damage(data: &[u8]) {
+    check_file(&Input::new(data).damage(&genuine_file().1));
+}
