@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::home::Home;
-use crate::identity::Lsn;
+use crate::identity::{KeyGeneration, Lsn};
 use crate::threads::{self, Thread};
 use inbox::{Inbox, Queued};
 use ledger::Ledger;
@@ -97,6 +97,16 @@ impl Journal {
         for path in self.ledger.trim(covered) {
             self.supply.recycle(path);
         }
+    }
+
+    /// Whether there are files that are sealed under an older key than this one.
+    pub(crate) fn has_older_than(&self, generation: KeyGeneration) -> bool {
+        self.ledger.has_older_than(generation)
+    }
+
+    /// Removes the spare files that may have old frames in them.
+    pub(crate) fn remove_used_spares(&self) -> Result<()> {
+        self.supply.remove_used()
     }
 
     /// Bytes of frames that no checkpoint covers yet.

@@ -34,5 +34,8 @@ pub use error::{Error, ErrorKind, OpenError, Result};
 pub use file_system::*;
 pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
-pub use keys::KeyFile;
+pub use keys::{
+    KeyFile, KeyGenerationStatus, KeySource, KeySourceKind, KeyStatus, Passphrase, PassphraseCost,
+    ResealStatus,
+};
 pub use tiering::*;

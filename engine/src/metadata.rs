@@ -24,6 +24,7 @@ mod index;
 mod merge;
 mod overlay;
 mod recovery;
+mod reseal;
 mod store;
 mod transaction;
 

@@ -57,7 +57,7 @@ async fn start(
     listeners: Listeners,
 ) -> Result<(Arc<Server>, ControlSocket, DataDirectory), ServeError> {
     let directory = DataDirectory::take(&settings.data)?;
-    let options = open_options(settings);
+    let options = open_options(settings)?;
     let first = FirstStart::prepare(settings, &options, &directory)?;
     let opened = open_and_serve(settings, listeners, &options).await;
     let (server, first_id) = match opened {
@@ -80,13 +80,13 @@ async fn start(
     Ok((server, socket, directory))
 }
 
-fn open_options(settings: &Settings) -> OpenOptions {
-    OpenOptions {
-        key_file: settings.key_file.clone(),
+fn open_options(settings: &Settings) -> Result<OpenOptions, ServeError> {
+    Ok(OpenOptions {
+        key: settings.key.source().map_err(engine::Error::Open)?,
         cold: settings.cold.clone(),
         environment: Environment::system(),
         budgets: settings.budgets,
-    }
+    })
 }
 
 async fn open_and_serve(

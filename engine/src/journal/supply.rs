@@ -10,6 +10,7 @@ use super::files::{self, Use};
 use super::{Place, Progress, Starved};
 use crate::disk::{Disk, OpenHow};
 use crate::error::{Error, Result};
+use crate::keys::KeyRing;
 use crate::threads::Condvar;
 
 /// Spare files that are made ahead.
@@ -21,8 +22,16 @@ const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 /// Zeros are written in pieces of this size.
 const ZEROS_BYTES: usize = 1024 * 1024;
 
+/// A preallocated file.
+struct Spare {
+    path: PathBuf,
+    /// Whether it has only zeros. Else there may be old frames in it, which the key that sealed them opens.
+    blank: bool,
+}
+
 /// The spare files.
 pub(super) struct Supply {
+    keys: KeyRing,
     directory: PathBuf,
     disk: Arc<dyn Disk>,
     file_bytes: u64,
@@ -32,7 +41,7 @@ pub(super) struct Supply {
 }
 
 struct State {
-    spares: Vec<PathBuf>,
+    spares: Vec<Spare>,
     next_number: u64,
     failure: Option<Error>,
     stopping: bool,
@@ -58,13 +67,14 @@ impl Supply {
                 }
             };
             if whole {
-                state.spares.push(path);
+                state.spares.push(Spare { path, blank: false });
             } else {
                 disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
             }
         }
         let file_bytes = place.file_bytes;
         Ok(Supply {
+            keys: place.home.keys.clone(),
             directory,
             disk,
             file_bytes,
@@ -81,7 +91,7 @@ impl Supply {
             let mut state = self.state.lock();
             match made {
                 Ok(path) => {
-                    state.spares.push(path);
+                    state.spares.push(Spare { path, blank: true });
                     self.progress.relieve(Starved::Journal);
                     self.changed.notify_all();
                 }
@@ -124,13 +134,16 @@ impl Supply {
         Ok(spare)
     }
 
-    /// A preallocated file; waits until there is one.
+    /// A preallocated file; waits until there is one. While keys are rotated it has nothing in it that an older key opens.
     pub(super) fn take(&self) -> Result<PathBuf> {
+        if self.keys.is_rotating() {
+            self.remove_used()?;
+        }
         let mut state = self.state.lock();
         loop {
             if let Some(spare) = state.spares.pop() {
                 self.changed.notify_all();
-                return Ok(spare);
+                return Ok(spare.path);
             }
             if let Some(error) = &state.failure {
                 return Err(error.clone());
@@ -140,6 +153,19 @@ impl Supply {
             }
             self.changed.wait(&mut state);
         }
+    }
+
+    /// Removes the spares that may have old frames in them.
+    pub(super) fn remove_used(&self) -> Result<()> {
+        let used: Vec<Spare> = self.state.lock().spares.extract_if(.., |spare| !spare.blank).collect();
+        for Spare { path, .. } in &used {
+            self.disk.remove(path).map_err(Error::io("cannot remove", path))?;
+        }
+        self.changed.notify_all();
+        if used.is_empty() {
+            return Ok(());
+        }
+        self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))
     }
 
     /// Takes back a file that is covered by checkpoints. It is offered again only when its old name is durably gone.
@@ -155,7 +181,7 @@ impl Supply {
             let mut state = self.state.lock();
             let number = state.next_number;
             state.next_number = number.saturating_add(1);
-            (state.spares.len() < SPARES_MAX).then_some(number)
+            (state.spares.len() < SPARES_MAX && !self.keys.is_rotating()).then_some(number)
         };
         let usable =
             number.filter(|_| length(self.disk.as_ref(), path).is_ok_and(|found| found == self.file_bytes));
@@ -165,7 +191,7 @@ impl Supply {
         let spare = files::path(&self.directory, number, Use::Spare);
         self.disk.rename(path, &spare).map_err(Error::io("cannot rename to", &spare))?;
         self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))?;
-        self.state.lock().spares.push(spare);
+        self.state.lock().spares.push(Spare { path: spare, blank: false });
         self.progress.relieve(Starved::Journal);
         self.changed.notify_all();
         Ok(())

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::error::Result;
 
 pub(crate) use marker::{BootId, Marker, MarkerState};
-pub(crate) use sealed::Index;
+pub(crate) use sealed::{Index, Resealed};
 pub(crate) use sled_store::SledStore;
 
 /// An ordered store of byte strings with atomic batches: the seam to what holds the index.

@@ -60,13 +60,13 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
     })
 }
 
-struct IndexPaths {
+pub(super) struct IndexPaths {
     sled: PathBuf,
-    marker: PathBuf,
+    pub(super) marker: PathBuf,
 }
 
 impl IndexPaths {
-    fn below(home: &Home, directory: &Path) -> Self {
+    pub(super) fn below(home: &Home, directory: &Path) -> Self {
         let sled = home.disk.local_path(&directory.join("index"));
         IndexPaths { sled, marker: directory.join("index.marker") }
     }

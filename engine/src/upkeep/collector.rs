@@ -35,7 +35,7 @@ impl Volume {
         }
     }
 
-    async fn collect(&self, segment: SegmentId, tier: Tier) -> Result<()> {
+    pub(super) async fn collect(&self, segment: SegmentId, tier: Tier) -> Result<()> {
         let directory = match tier {
             Tier::Standard => self.standard.directory(segment).await?,
             Tier::InfrequentAccess => self.cold.directory(segment).await?,

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use engine::FileSystemId;
 use lifecycle::{Age, ToPrimary};
 
-use crate::config::{BucketAddress, ByteSize, ColdChoice, Layer, parse_listen};
+use crate::config::{BucketAddress, ByteSize, ColdChoice, KeyChoice, Layer, parse_listen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,11 +62,21 @@ pub(super) struct ServeFlags {
     /// Where NFS is served [default: 127.0.0.1:2049] [env: TIDEFS_LISTEN].
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub(super) listen: Option<SocketAddr>,
-    /// The key, outside of the data directory [default: tidefs.key beside the configuration file] [env: TIDEFS_KEY_FILE].
-    #[arg(long, value_name = "FILE")]
-    pub(super) key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
     #[command(flatten)]
     pub(super) cold: ColdFlags,
+}
+
+/// What opens the file systems.
+#[derive(Debug, Args)]
+pub(super) struct KeyFlags {
+    /// The key, outside of the data directory [default: tidefs.key beside the configuration file] [env: TIDEFS_KEY_FILE].
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A file whose first line is a passphrase, instead of a key [env: TIDEFS_PASSPHRASE_FILE].
+    #[arg(long, value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
 }
 
 /// Where cold files go.
@@ -204,12 +214,18 @@ impl ServeFlags {
         let ColdFlags { bucket, endpoint, region, cold_dir } = self.cold;
         Layer {
             listen: self.listen,
-            key_file: self.key_file,
+            key: self.key.choice(),
             cold: bucket.map(ColdChoice::Bucket).or(cold_dir.map(ColdChoice::Directory)),
             endpoint,
             region,
             ..self.place.into_layer()
         }
+    }
+}
+
+impl KeyFlags {
+    pub(super) fn choice(self) -> Option<KeyChoice> {
+        self.key_file.map(KeyChoice::KeyFile).or(self.passphrase_file.map(KeyChoice::PassphraseFile))
     }
 }
 

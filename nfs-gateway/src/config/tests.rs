@@ -95,7 +95,7 @@ fn flags_go_over_the_environment_and_it_over_the_file() {
     assert_eq!(settings.log, "warn");
     assert_eq!(settings.budgets.object_bytes, 8 << 20);
     assert_eq!(settings.budgets.journal_bytes, Budgets::default().journal_bytes);
-    assert_eq!(settings.key_file, directory.path().canonicalize().unwrap().join("tidefs.key"));
+    assert_eq!(settings.key, KeyChoice::KeyFile(directory.path().canonicalize().unwrap().join("tidefs.key")));
     assert!(matches!(settings.cold, ColdStoreConfig::Bucket { endpoint: Some(_), .. }));
 
     let local = Layer { cold: Some(ColdChoice::Directory("/cold".into())), ..Layer::default() };
@@ -125,12 +125,19 @@ fn the_key_is_never_below_the_data_whatever_the_spelling() {
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&data, &link).unwrap();
     for key in [data.join("tidefs.key"), link.join("new/tidefs.key"), data.join("x/../tidefs.key")] {
-        let layer = Layer { data: Some(data.clone()), key_file: Some(key.clone()), ..Layer::default() };
+        let layer = Layer {
+            data: Some(data.clone()),
+            key: Some(KeyChoice::KeyFile(key.clone())),
+            ..Layer::default()
+        };
         let result = Settings::resolve(layer, None, &home());
         assert!(matches!(result, Err(ConfigError::KeyInData { .. })), "{}", key.display());
     }
-    let beside =
-        Layer { data: Some(data), key_file: Some(directory.path().join("data.key")), ..Layer::default() };
+    let beside = Layer {
+        data: Some(data),
+        key: Some(KeyChoice::KeyFile(directory.path().join("data.key"))),
+        ..Layer::default()
+    };
     assert!(Settings::resolve(beside, None, &home()).is_ok());
 }
 
