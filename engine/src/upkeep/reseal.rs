@@ -247,3 +247,6 @@ impl Volume {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
