@@ -155,7 +155,7 @@ fn check_mount_targets(listen: SocketAddr, targets: &[MountTarget]) -> Result<()
 }
 
 /// The path from the root, with its existing part free of symbolic links, so that two names of one place compare equal.
-fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut missing = Vec::new();
     let mut existing = path.as_path();
@@ -174,7 +174,7 @@ fn absolute(path: &Path) -> PathBuf {
     }
 }
 
-fn is_within(path: &Path, directory: &Path) -> bool {
+pub(crate) fn is_within(path: &Path, directory: &Path) -> bool {
     path.starts_with(directory)
 }
 

@@ -36,6 +36,9 @@ pub(super) enum Command {
     /// Show, set and run the policy by which files move between the tiers.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
+    /// Show, rotate and destroy the keys that everything at rest is sealed with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print or check the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -70,6 +73,7 @@ pub(super) struct ServeFlags {
 
 /// What opens the file systems.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Key")]
 pub(super) struct KeyFlags {
     /// The key, outside of the data directory [default: tidefs.key beside the configuration file] [env: TIDEFS_KEY_FILE].
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
@@ -198,6 +202,60 @@ pub(super) struct ExplainCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Show what wraps the keys, which data keys there are, and how far a rotation is.
+    Show(KeyShowCommand),
+    /// Make a new data key, and seal everything anew under it in the background.
+    Rotate(KeyRotateCommand),
+    /// Destroy the keys of a file system for ever: nothing opens its data any more.
+    Shred(KeyShredCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tidefs key show\n  tidefs key show --json | jq .resealing")]
+pub(super) struct KeyShowCommand {
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+}
+
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  tidefs key rotate
+  tidefs key rotate --new-key-file /root/tidefs-2.key
+  tidefs key rotate --new-passphrase-file /run/secrets/tidefs
+
+With a server running it does the work, beside its other work and at most 64 MiB/s; else the next start does. A rotation that is
+interrupted goes on at the next start. At its end the older data keys are forgotten: they open nothing any more.";
+
+#[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(super) struct KeyRotateCommand {
+    /// Wrap the keys with the key of this file from now on; it is made if it is not there.
+    #[arg(long, value_name = "FILE", conflicts_with = "new_passphrase_file")]
+    pub(super) new_key_file: Option<PathBuf>,
+    /// Wrap the keys with the passphrase in the first line of this file from now on.
+    #[arg(long, value_name = "FILE")]
+    pub(super) new_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tidefs key shred --yes-destroy fs-0123456789abcdef0\n\n\
+The server must not run. There is no way back.")]
+pub(super) struct KeyShredCommand {
+    /// The file system whose keys are destroyed.
+    #[arg(long, value_name = "fs-…", value_parser = parse_file_system)]
+    pub(super) yes_destroy: FileSystemId,
+    #[command(flatten)]
+    pub(super) place: PlaceFlags,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Print a commented configuration file with every setting at its default.
     Example,
@@ -220,6 +278,13 @@ impl ServeFlags {
             region,
             ..self.place.into_layer()
         }
+    }
+}
+
+impl KeyRotateCommand {
+    pub(super) fn new_key(&self) -> Option<KeyChoice> {
+        let file = self.new_key_file.clone().map(KeyChoice::KeyFile);
+        file.or_else(|| self.new_passphrase_file.clone().map(KeyChoice::PassphraseFile))
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::{Budgets, KeySource, Passphrase};
+use serde::{Deserialize, Serialize};
 
 use super::values::{BucketAddress, parse_endpoint, parse_listen};
 use super::{ConfigError, MountTarget, Surroundings};
@@ -24,7 +25,8 @@ pub(crate) struct Layer {
 }
 
 /// A key file or a file with a passphrase: a source that names one takes back the other of the sources below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum KeyChoice {
     KeyFile(PathBuf),
     PassphraseFile(PathBuf),
@@ -46,7 +48,7 @@ impl KeyChoice {
         })
     }
 
-    pub(super) fn at(self, place: impl FnOnce(&Path) -> PathBuf) -> KeyChoice {
+    pub(crate) fn at(self, place: impl FnOnce(&Path) -> PathBuf) -> KeyChoice {
         match self {
             KeyChoice::KeyFile(path) => KeyChoice::KeyFile(place(&path)),
             KeyChoice::PassphraseFile(path) => KeyChoice::PassphraseFile(place(&path)),

@@ -56,6 +56,7 @@ fn a_bad_value_has_its_line_and_what_is_allowed() {
         ("[budgets]\n\nobject = 5", 3, "from 1MiB to 1TiB"),
         ("[cold]\nbucket = \"pile\"", 2, "s3://NAME/PREFIX"),
         ("[cold]\nendpoint = \"x\"", 2, "http://127.0.0.1:9000"),
+        ("key_file = \"/k\"\npassphrase_file = \"/p\"", 2, "keep one"),
         ("[cold]\nbucket = \"s3://p\"\ndirectory = \"/d\"", 3, "keep one"),
         ("cold = \"s3://x\"", 1, "[cold]"),
         ("[[mount_target]]\nfile_system = \"fs-1\"", 2, "fs-0123456789abcdef0"),
@@ -115,6 +116,20 @@ fn bad_variables_and_contradictions_are_named() {
     assert!(load(&both).contains("set one of the two"));
     assert!(load(&[("HOME", HOME), ("TIDEFS_CONFIG", "/nonexistent.toml")]).contains("/nonexistent.toml"));
     assert!(load(&[]).contains("--data"));
+}
+
+#[test]
+fn a_passphrase_takes_the_place_of_the_key_of_the_sources_below() {
+    let surroundings = Surroundings::of(&[("HOME", HOME), ("TIDEFS_PASSPHRASE_FILE", "/secret")]);
+    let environment = Layer::from_environment(&surroundings).unwrap();
+    let file = parse_file("key_file = \"/k\"", &surroundings).unwrap();
+    let flags = Layer { key: Some(KeyChoice::KeyFile("/flag".into())), ..Layer::default() };
+    let key = |layer| Settings::resolve(layer, None, &surroundings).unwrap().key;
+    assert_eq!(key(environment.clone().over(file)), KeyChoice::PassphraseFile("/secret".into()));
+    assert_eq!(key(flags.over(environment)), KeyChoice::KeyFile("/flag".into()));
+    let both = Surroundings::of(&[("TIDEFS_KEY_FILE", "/k"), ("TIDEFS_PASSPHRASE_FILE", "/p")]);
+    let error = Layer::from_environment(&both).unwrap_err();
+    assert!(matches!(error, ConfigError::InEnvironment { name: "TIDEFS_PASSPHRASE_FILE", .. }), "{error}");
 }
 
 #[test]
