@@ -56,8 +56,8 @@ async fn start(
     settings: &Settings,
     listeners: Listeners,
 ) -> Result<(Arc<Server>, ControlSocket, DataDirectory), ServeError> {
-    let directory = DataDirectory::take(&settings.data)?;
     let options = open_options(settings)?;
+    let directory = DataDirectory::take(&settings.data)?;
     let first = FirstStart::prepare(settings, &options, &directory)?;
     let opened = open_and_serve(settings, listeners, &options).await;
     let (server, first_id) = match opened {

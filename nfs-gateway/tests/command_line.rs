@@ -210,15 +210,15 @@ fn json(output: &Output) -> serde_json::Value {
 }
 
 fn generations(shown: &serde_json::Value) -> Vec<u64> {
-    let all = shown["generations"].as_array().unwrap();
-    all.iter().map(|key| key["generation"].as_u64().unwrap()).collect()
+    let all = shown.pointer("/generations").and_then(|all| all.as_array()).unwrap();
+    all.iter().map(|key| key.get("generation").and_then(|number| number.as_u64()).unwrap()).collect()
 }
 
 /// Asks until everything is sealed under the newest key.
 fn until_resealed(home: &Home) -> serde_json::Value {
     loop {
         let shown = json(&home.run("key show --data data --json"));
-        if shown["resealing"].is_null() {
+        if shown.pointer("/resealing").is_some_and(serde_json::Value::is_null) {
             return shown;
         }
         std::thread::yield_now();

@@ -162,10 +162,7 @@ impl Supply {
             self.disk.remove(path).map_err(Error::io("cannot remove", path))?;
         }
         self.changed.notify_all();
-        if used.is_empty() {
-            return Ok(());
-        }
-        self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))
+        Ok(())
     }
 
     /// Takes back a file that is covered by checkpoints. It is offered again only when its old name is durably gone.

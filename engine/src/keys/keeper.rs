@@ -179,6 +179,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::disk::simulated::SimulatedDisk;
     use crate::keys::{KeyFile, Passphrase, PassphraseCost};
 
     struct Made {
@@ -298,6 +299,36 @@ mod tests {
         again.rotate(Some(&made.file("next"))).unwrap();
         assert!(made.open(&made.file("key")).is_err());
         assert_eq!(keys(&made.open(&made.file("next")).unwrap()).len(), 3);
+    }
+
+    #[test]
+    fn a_power_failure_at_any_step_leaves_the_old_superblock_or_the_new_one() {
+        for at in 1.. {
+            let (mut made, disk) = (Made::new(), SimulatedDisk::new(at));
+            made.environment.disk = Arc::new(disk.clone());
+            let keeper = made.create();
+            let before = keys(&keeper);
+            disk.fail_power_at(disk.steps() + at);
+            let rotated = keeper.rotate(Some(&made.file("next"))).is_ok();
+            let with_both = keys(&keeper);
+            let retired = rotated && keeper.retire_old(KeyGeneration(2)).is_ok();
+            drop(keeper);
+            made.environment.disk = Arc::new(disk.after_power_failure());
+            let (old, new) = (made.open(&made.file("key")), made.open(&made.file("next")));
+            let found =
+                keys(old.as_ref().or(new.as_ref()).unwrap_or_else(|error| panic!("step {at}: {error}")));
+            match (old.is_ok(), rotated, retired) {
+                (true, false, _) => assert_eq!(found, before, "step {at}"),
+                (false, _, true) => assert_eq!(found, with_both[1..], "step {at}"),
+                // What was not answered may be there.
+                (false, _, false) => assert!((1..=2).contains(&found.len()), "step {at}"),
+                (true, true, _) => panic!("step {at}: the rotation was lost"),
+            }
+            if retired {
+                assert!(at > 6, "there are steps to fail at");
+                return;
+            }
+        }
     }
 
     #[test]

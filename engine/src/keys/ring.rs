@@ -95,6 +95,13 @@ impl KeyRing {
         self.replace(next);
     }
 
+    /// Forgets the older keys as the end of a rotation does.
+    #[cfg(test)]
+    pub(crate) fn forget_older(&self) {
+        let newest = self.0.read().newest_only();
+        self.replace(newest);
+    }
+
     pub(super) fn replace(&self, generations: Generations) {
         *self.0.write() = generations;
     }

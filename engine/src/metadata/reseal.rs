@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::index::{Marker, Resealed};
 use super::recovery::IndexPaths;
 use super::store::{Parts, Store};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::KeyGeneration;
 use crate::threads::blocking;
 
@@ -36,7 +36,7 @@ impl Store {
         blocking(move || parts.index.reseal(&from)).await
     }
 
-    /// The last step: seals the manifest and the marker of the index anew, and removes what is left of old journal files.
+    /// The last step: makes what was sealed anew stay, seals the manifest and the marker of the index anew, and removes what is left of old journal files.
     pub(crate) async fn reseal_small_files(&self) -> Result<()> {
         let parts = Arc::clone(self.parts());
         blocking(move || small_files(&parts)).await
@@ -48,11 +48,17 @@ impl Store {
     }
 }
 
-fn small_files(parts: &Parts) -> Result<()> {
+pub(super) fn small_files(parts: &Parts) -> Result<()> {
+    parts.index.flush()?;
     parts.checkpoints.reseal_manifest()?;
     let path = IndexPaths::below(&parts.home, &parts.directory).marker;
     if let Some(marker) = Marker::read(&parts.home, &path) {
         marker.publish(&parts.home, &path)?;
     }
-    parts.journal.remove_used_spares()
+    parts.journal.remove_used_spares()?;
+    // A file that came back after a power failure could not be opened any more.
+    for directory in ["journal", "checkpoint"].map(|name| parts.directory.join(name)) {
+        parts.home.disk.sync_directory(&directory).map_err(Error::io("cannot sync", &directory))?;
+    }
+    Ok(())
 }

@@ -154,6 +154,12 @@ impl Index {
         self.keys.write().retain(|(found, _), _| *found >= generation);
     }
 
+    /// Hands everything to the operating system: what the store keeps in its own memory would be as it was before if the process were
+    /// killed.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.with(|store| store.flush())
+    }
+
     /// Makes everything durable and lets go of the store. Later calls fail.
     pub(crate) fn close(&self) -> Result<()> {
         let mut store = self.store.write();
