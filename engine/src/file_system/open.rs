@@ -114,8 +114,9 @@ struct Parts {
 
 fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {
     let disk = Arc::clone(&options.environment.disk);
-    let keys = Arc::new(KeyKeeper::open(home, &options.environment, &options.key, id)?);
+    // First, so that nobody rotates the keys between.
     let lock = DirectoryLock::take(disk.as_ref(), home)?;
+    let keys = Arc::new(KeyKeeper::open(home, &options.environment, &options.key, id)?);
     let environment = options.environment.clone();
     let budgets = store_budgets(&options.budgets);
     let store = Store::open(home, Arc::clone(&disk), environment.clone(), keys.ring(), id, budgets)?;

@@ -136,11 +136,14 @@ impl Supply {
 
     /// A preallocated file; waits until there is one. While keys are rotated it has nothing in it that an older key opens.
     pub(super) fn take(&self) -> Result<PathBuf> {
-        if self.keys.is_rotating() {
-            self.remove_used()?;
-        }
         let mut state = self.state.lock();
         loop {
+            if self.keys.is_rotating() && state.spares.iter().any(|spare| !spare.blank) {
+                drop(state);
+                self.remove_used()?;
+                state = self.state.lock();
+                continue;
+            }
             if let Some(spare) = state.spares.pop() {
                 self.changed.notify_all();
                 return Ok(spare.path);

@@ -88,9 +88,10 @@ impl FrameWriter {
     fn rotate(&mut self, first: Lsn) -> Result<Current> {
         let number = self.next_number;
         self.next_number += 1;
-        let spare = self.supply.take()?;
         let home = &self.place.home;
+        // Before the file is taken: one with old frames in it is never under a newer key than those.
         let generation = home.keys.newest();
+        let spare = self.supply.take()?;
         let header = FileHeader { number, first, generation, id: home.random_id() };
         let path = files::path(&self.place.directory, number, Use::Journal);
         let file =

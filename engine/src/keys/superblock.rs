@@ -249,3 +249,52 @@ fn decode_fields(
     let provider = ProviderNote { kind, description, parameters, wrapped };
     Ok(Sealed { file_system, created, id, provider, bound, ring })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> RingKey {
+        let since = Timestamp { seconds: i64::from(byte), nanoseconds: 7 };
+        RingKey { since, key: DataKey::from_bytes([byte; 32]) }
+    }
+
+    fn golden() -> Superblock {
+        Superblock {
+            file_system: FileSystemId::from_random([9; 16]),
+            created: Timestamp { seconds: 1_700_000_000, nanoseconds: 5 },
+            provider: ProviderNote {
+                kind: KeySourceKind::Passphrase,
+                description: "passphrase".to_owned(),
+                parameters: vec![1, 2, 3],
+                wrapped: vec![4; 64],
+            },
+            master: DataKey::from_bytes([6; 32]),
+            identity: IdentitySecret::from_bytes([8; 32]),
+            keys: Generations::first(key(1)).with(key(2)).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_golden_bytes_are_written_and_read() {
+        let bytes = golden().encode([3; 16]).unwrap();
+        assert_eq!(
+            hex::encode(Sha256::digest(&bytes)),
+            "84a5d515aade671afe0dffd362bb767d92762dbc69c5de1c7bba9a69109ad8cd"
+        );
+        let opened =
+            decode(Path::new("superblock"), &bytes).unwrap().open(DataKey::from_bytes([6; 32])).unwrap();
+        assert_eq!(opened.encode([3; 16]).unwrap(), bytes);
+        assert_eq!((opened.provider, opened.created), (golden().provider, golden().created));
+        let other = decode(Path::new("superblock"), &bytes).unwrap().open(DataKey::from_bytes([7; 32]));
+        assert_eq!(other.map(|_| ()), Err(Malformed("does not authenticate")));
+    }
+
+    #[test]
+    fn a_superblock_cut_anywhere_is_refused() {
+        let bytes = golden().encode([3; 16]).unwrap();
+        for length in 0..bytes.len() {
+            assert!(decode(Path::new("superblock"), &bytes[..length]).is_err(), "{length}");
+        }
+    }
+}
