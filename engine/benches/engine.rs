@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::{
-    ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem, InodeId, KeyFile, OpenOptions,
-    SetAttributes, Stability, Tier,
+    ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem, InodeId, KeyFile, KeySource,
+    OpenOptions, SetAttributes, Stability, Tier,
 };
 use tokio::runtime::Runtime;
 
@@ -31,7 +31,12 @@ impl Bench {
         let key_file = directory.path().join("tidefs.key");
         KeyFile::create(&key_file, environment.entropy.as_ref()).unwrap();
         let cold = ColdStoreConfig::Directory(directory.path().join("cold"));
-        let options = OpenOptions { key_file, cold, environment, budgets: engine::Budgets::default() };
+        let options = OpenOptions {
+            key: KeySource::File(key_file),
+            cold,
+            environment,
+            budgets: engine::Budgets::default(),
+        };
         let data = directory.path().join("data");
         let id = FileSystem::make(&data, &options).unwrap();
         let fs = runtime.block_on(FileSystem::open(&data, id, options)).unwrap();

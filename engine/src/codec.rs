@@ -30,6 +30,11 @@ impl<'a> Reader<'a> {
         self.array().map(u8::from_be_bytes)
     }
 
+    /// Two bytes.
+    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_be_bytes)
+    }
+
     /// Four bytes.
     pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
@@ -98,6 +103,11 @@ impl Writer {
         self.bytes(&[value])
     }
 
+    /// Two bytes.
+    pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
     /// Four bytes.
     pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
         self.bytes(&value.to_be_bytes())
@@ -143,10 +153,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut writer = Writer::new();
-        writer.u8(1).u32(3).u64(4).sized(b"five").bytes(b"six").bytes(&[7; 7]);
+        writer.u8(1).u16(2).u32(3).u64(4).sized(b"five").bytes(b"six").bytes(&[7; 7]);
         let bytes = writer.into_vec();
         let mut reader = Reader::new(&bytes);
         assert_eq!(reader.u8(), Ok(1));
+        assert_eq!(reader.u16(), Ok(2));
         assert_eq!(reader.u32(), Ok(3));
         assert_eq!(reader.u64(), Ok(4));
         assert_eq!(reader.sized(), Ok(b"five".as_slice()));

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::identity::KeyGeneration;
+use crate::keys::KeySourceKind;
+
 /// The engine's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -150,6 +153,50 @@ pub enum OpenError {
         file_system: String,
         /// Where the key came from.
         key: String,
+    },
+    /// The file system is wrapped with a key of another kind.
+    #[error("file system {file_system} is wrapped with {wrapped}, not with {given}; name it with {}", wrapped.flag())]
+    OtherKeySource {
+        /// Which file system.
+        file_system: String,
+        /// What it was wrapped with.
+        wrapped: KeySourceKind,
+        /// What was given.
+        given: KeySourceKind,
+    },
+    /// The passphrase is not the one that this file system was wrapped with.
+    #[error(
+        "the passphrase does not open file system {file_system}; give the right one with --passphrase-file"
+    )]
+    WrongPassphrase {
+        /// Which file system.
+        file_system: String,
+    },
+    /// The file with the passphrase cannot be used.
+    #[error("passphrase file {}: {what}", path.display())]
+    PassphraseFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// Something is sealed under a data key that the superblock does not hold (any more).
+    #[error(
+        "{what} is sealed under key generation {generation}, which the superblock does not hold: one of the two is older than the other; restore the whole directory from one backup"
+    )]
+    KeyGenerationMissing {
+        /// What is sealed.
+        what: String,
+        /// Its generation.
+        generation: KeyGeneration,
+    },
+    /// The keys were destroyed on purpose.
+    #[error(
+        "file system {file_system} was shredded: its keys are destroyed and nothing can open it; remove its directory"
+    )]
+    Shredded {
+        /// Which file system.
+        file_system: String,
     },
     /// A file of the file system contradicts itself or another one.
     #[error("data directory is damaged: {}: {what}", path.display())]

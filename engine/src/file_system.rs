@@ -13,10 +13,12 @@ use bytes::Bytes;
 
 use crate::attributes::{Attributes, DeviceNumber, FileKind, SetAttributes, Timestamp};
 use crate::credential::{Access, Credential};
+use crate::environment::Environment;
 use crate::error::Result;
 use crate::garbage::{Collected, CollectionPlan};
 use crate::identity::{Epoch, FileSystemId, Generation, InodeId};
 use crate::journal::{Pending, Ticket};
+use crate::keys::{KeySource, KeyStatus};
 use crate::ops::NewContent;
 use crate::tiering::{DueCursor, DuePage, FileFacts, Status, Tier, Transitioned};
 use crate::upkeep::ScrubOptions;
@@ -58,7 +60,7 @@ impl FileSystem {
 
     /// A secret for MACs of the layers above (file handles), the same over restarts, different for each purpose.
     pub fn derive_secret(&self, purpose: &str) -> [u8; 32] {
-        *self.volume.data_key.derive_secret("layer", purpose.as_bytes())
+        *self.volume.keys.identity().derive_secret("layer", purpose.as_bytes())
     }
 
     /// Changes whenever UNSTABLE data may have been lost: with each start.
@@ -332,6 +334,38 @@ impl FileSystem {
     /// The ids of the file systems below a data directory.
     pub fn list(data: &Path) -> Result<Vec<FileSystemId>> {
         open::list(data)
+    }
+
+    /// How the keys stand.
+    pub fn key_status(&self) -> Result<KeyStatus> {
+        self.volume.key_status()
+    }
+
+    /// Wraps the keys anew, with another key-encryption key if one is given, and adds a data key: everything new is sealed under it from
+    /// now on, and in the background everything else. Durable when it returns. The caller opens with the new source from then on.
+    pub async fn rotate_key(&self, new: Option<KeySource>) -> Result<KeyStatus> {
+        self.volume.rotate_key(new).await?;
+        self.volume.key_status()
+    }
+
+    /// How the keys of a file system stand that nobody has open.
+    pub fn key_status_offline(data: &Path, id: FileSystemId, options: &OpenOptions) -> Result<KeyStatus> {
+        open::with_keys(data, id, options, |_| Ok(()))
+    }
+
+    /// As [`FileSystem::rotate_key`], for a file system that nobody has open. The next open seals its data anew.
+    pub fn rotate_key_offline(
+        data: &Path,
+        id: FileSystemId,
+        options: &OpenOptions,
+        new: Option<&KeySource>,
+    ) -> Result<KeyStatus> {
+        open::with_keys(data, id, options, |keys| keys.rotate(new).map(drop))
+    }
+
+    /// Destroys the keys of a file system that nobody has open. Nothing opens it any more.
+    pub fn shred(data: &Path, id: FileSystemId, environment: &Environment) -> Result<()> {
+        crate::keys::shred(&data.join(id.to_string()), environment, id)
     }
 
     /// Opens a file system below the data directory, recovering it if it was not shut down. Must run inside a tokio runtime.

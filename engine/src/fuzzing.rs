@@ -14,7 +14,7 @@ use crate::attributes::Timestamp;
 use crate::environment::{Clock, Entropy, Environment};
 use crate::home::Home;
 use crate::identity::FileSystemId;
-use crate::keys::DataKey;
+use crate::keys::{DataKey, KeyRing};
 use memory::MemoryDisk;
 
 /// A decoder under test.
@@ -62,7 +62,7 @@ pub(crate) fn home(disk: &MemoryDisk) -> Home {
     Home {
         disk: Arc::new(disk.clone()),
         environment: environment(),
-        key: DataKey::from_bytes([2; 32]),
+        keys: KeyRing::of(DataKey::from_bytes([2; 32])),
         file_system: FileSystemId::from_random([1; 16]),
     }
 }

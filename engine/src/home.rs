@@ -1,11 +1,11 @@
-//! What every room that owns files needs to know: on which disk, under which key, for which file system.
+//! What every room that owns files needs to know: on which disk, under which keys, for which file system.
 
 use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::environment::Environment;
 use crate::identity::FileSystemId;
-use crate::keys::DataKey;
+use crate::keys::KeyRing;
 
 /// Where a file system's own files live and what they are sealed with.
 #[derive(Clone)]
@@ -14,8 +14,8 @@ pub(crate) struct Home {
     pub(crate) disk: Arc<dyn Disk>,
     /// Time and randomness.
     pub(crate) environment: Environment,
-    /// The file system's data key.
-    pub(crate) key: DataKey,
+    /// The file system's data keys.
+    pub(crate) keys: KeyRing,
     /// Bound into everything that is sealed, so that files of two file systems cannot be swapped.
     pub(crate) file_system: FileSystemId,
 }

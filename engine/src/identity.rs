@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::environment::Entropy;
 use crate::limits::{BLOCK_BYTES, UNIT_BYTES};
 
 /// Units in a slot.
@@ -42,6 +43,10 @@ id!(
     Lsn(u64)
 );
 id!(
+    /// Counts the data keys of a file system, from 1. Everything that is sealed names the generation of its key; the newest seals.
+    KeyGeneration(u16)
+);
+id!(
     /// Counts the starts of a file system for writing; durable before anything is written under it.
     Epoch(u32)
 );
@@ -78,9 +83,32 @@ impl InodeId {
     pub const ROOT: InodeId = InodeId(1);
 }
 
-/// A segment's random 128-bit id, also the source of its encryption key and of its object name.
+impl KeyGeneration {
+    /// The first data key of a file system.
+    pub const FIRST: KeyGeneration = KeyGeneration(1);
+}
+
+/// A segment's id, also the source of its encryption key and of its object name: 14 random bytes, then the big-endian generation of
+/// the data key that it is sealed under, so that a reader knows the key without looking anything up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub [u8; 16]);
+
+impl SegmentId {
+    /// A new id for a segment that is sealed under this generation.
+    pub(crate) fn generate(entropy: &dyn Entropy, generation: KeyGeneration) -> Self {
+        let mut id = [0; 16];
+        entropy.fill(&mut id);
+        if let Some(last) = id.last_chunk_mut::<2>() {
+            *last = generation.0.to_be_bytes();
+        }
+        SegmentId(id)
+    }
+
+    /// The generation of the data key that the segment is sealed under.
+    pub fn generation(&self) -> KeyGeneration {
+        KeyGeneration(u16::from_be_bytes(self.0.last_chunk::<2>().copied().unwrap_or_default()))
+    }
+}
 
 impl fmt::Display for SegmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +165,14 @@ impl fmt::Display for FileSystemId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_segment_says_which_key_it_is_sealed_under() {
+        let entropy = crate::environment::Environment::system().entropy;
+        let make = || SegmentId::generate(entropy.as_ref(), KeyGeneration(0x0102));
+        assert_eq!((make().generation(), &make().0[14..]), (KeyGeneration(0x0102), [1, 2].as_slice()));
+        assert_ne!(make(), make());
+    }
 
     #[test]
     fn file_system_id_prints_and_parses_as_efs_does() {

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use crate::disk::{Disk, OpenHow};
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::identity::Lsn;
+use crate::identity::{KeyGeneration, Lsn};
 use crate::threads::{self, Thread};
 use inbox::{Inbox, Queued};
 use ledger::Ledger;
@@ -125,6 +125,16 @@ impl Journal {
             None => true,
         };
         Ok(names.into_iter().filter(stray).collect())
+    }
+
+    /// Whether there are files that are sealed under an older key than this one.
+    pub(crate) fn has_older_than(&self, generation: KeyGeneration) -> bool {
+        self.ledger.has_older_than(generation)
+    }
+
+    /// Removes the spare files that may have old frames in them.
+    pub(crate) fn remove_used_spares(&self) -> Result<()> {
+        self.supply.remove_used()
     }
 
     /// Bytes of frames that no checkpoint covers yet.

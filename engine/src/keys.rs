@@ -1,20 +1,31 @@
-//! Keys: the file system's data key, the keys derived from it, and sealing.
+//! Keys: the file system's data keys, the keys derived from them, and sealing.
 //!
-//! A key-encryption key from a provider wraps the data key; each journal file, checkpoint, index and segment has its own
-//! sealing key, derived from the data key and a random id. The nonce is a counter under that key, so that it never repeats.
+//! A key-encryption key from a provider wraps a master key, which seals the ring: the data keys by generation, and one secret that never
+//! changes. Each journal file, checkpoint, index and segment has its own sealing key, derived from a data key and a random id, and says
+//! which generation that data key is of. The nonce is a counter under the sealing key, so that it never repeats.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod keeper;
 mod key_file;
 mod lock;
+mod passphrase;
+mod private_file;
 mod provider;
+mod ring;
 mod sealed_file;
 mod sealing;
+mod status;
 mod superblock;
+mod wrapping;
 
+pub(crate) use keeper::{KeyKeeper, shred};
 pub use key_file::KeyFile;
 pub(crate) use lock::DirectoryLock;
+pub use passphrase::{Passphrase, PassphraseCost};
 pub(crate) use provider::KeyProvider;
+pub use provider::{KeySource, KeySourceKind};
+pub(crate) use ring::KeyRing;
 pub(crate) use sealed_file::SealedFile;
-pub(crate) use sealing::{DataKey, SEAL_BYTES, SealingKey};
-pub(crate) use superblock::Superblock;
+pub(crate) use sealing::{DataKey, IdentitySecret, SEAL_BYTES, SealingKey};
+pub use status::{KeyGenerationStatus, KeyStatus, ResealStatus};

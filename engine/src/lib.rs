@@ -43,7 +43,10 @@ pub use file_system::*;
 pub use garbage::*;
 pub use identity::*;
 pub use journal::{Durable, Pending, Ticket};
-pub use keys::KeyFile;
+pub use keys::{
+    KeyFile, KeyGenerationStatus, KeySource, KeySourceKind, KeyStatus, Passphrase, PassphraseCost,
+    ResealStatus,
+};
 pub use tiering::*;
 pub use upkeep::ScrubOptions;
 pub use verify::{

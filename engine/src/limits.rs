@@ -35,6 +35,11 @@ pub const DELTA_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 pub const INDEX_BATCH_ENTRIES: usize = 4096;
 /// Bytes of values in one batch of the index, for the same reason.
 pub const INDEX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that are sealed anew in a second after the rotation of a key: far below what a disk gives, so that users do not notice.
+pub const RESEAL_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+/// Data keys in one file system at a time: one that seals, and those that a rotation under way still needs. More rotations at once
+/// only make the re-sealing start over.
+pub const KEY_GENERATIONS_MAX: usize = 16;
 
 const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BYTES_MIN);
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);

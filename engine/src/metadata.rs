@@ -26,6 +26,7 @@ mod merge;
 pub(crate) mod offline;
 mod overlay;
 mod recovery;
+mod reseal;
 mod store;
 mod transaction;
 

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attributes::Timestamp;
 use crate::identity::InodeId;
+use crate::keys::KeyStatus;
 
 /// A storage class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub struct Status {
     pub backlog: Backlog,
     /// Requests to the object store since the start.
     pub requests: Requests,
+    /// The keys.
+    pub keys: KeyStatus,
     /// Whether something needs attention.
     pub health: Health,
 }

@@ -3,6 +3,7 @@
 mod collector;
 mod fold;
 mod reclaim;
+mod reseal;
 mod scrub;
 mod segments;
 mod write_back;
@@ -20,6 +21,8 @@ pub(crate) use collector::Collector;
 
 pub(crate) use scrub::Scrub;
 pub use scrub::ScrubOptions;
+
+pub(crate) use reseal::Reseal;
 
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);
@@ -61,6 +64,7 @@ async fn round(volume: &Volume, pace: &mut Pace) -> Result<()> {
         results.push(volume.fold_accesses().await);
     }
     results.push(volume.collect_garbage().await);
+    results.push(volume.reseal(now).await);
     results.push(volume.release_segments(now).await);
     results.into_iter().collect()
 }

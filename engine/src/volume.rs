@@ -21,12 +21,12 @@ use crate::data::{BlockCache, StandardTier};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::{Epoch, FileSystemId, InodeId};
-use crate::keys::{DataKey, DirectoryLock};
+use crate::keys::{DirectoryLock, KeyKeeper};
 use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
 use crate::records::Inode;
 use crate::tiers::ColdTier;
-use crate::upkeep::Collector;
+use crate::upkeep::{Collector, Reseal};
 
 pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
 pub(crate) use locks::{HeldLocks, InodeLocks};
@@ -40,7 +40,7 @@ pub(crate) use uploads::{Upload, Uploads};
 pub(crate) struct Volume {
     pub(crate) id: FileSystemId,
     pub(crate) epoch: Epoch,
-    pub(crate) data_key: DataKey,
+    pub(crate) keys: Arc<KeyKeeper>,
     pub(crate) environment: Environment,
     pub(crate) budgets: Budgets,
     pub(crate) store: Arc<Store>,
@@ -69,6 +69,8 @@ pub(crate) struct Volume {
     pub(crate) upkeep_task: parking_lot::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Reads all data now and then.
     pub(crate) scrub: crate::upkeep::Scrub,
+    /// How far the sealing under a new key has got.
+    pub(crate) reseal: parking_lot::Mutex<Reseal>,
     /// Set when the file system is being closed.
     pub(crate) closing: AtomicBool,
     /// Keeps other processes away.

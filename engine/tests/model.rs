@@ -1,5 +1,5 @@
 //! The engine beside a model of a file system that is small enough to be obviously right, under generated operations, with
-//! transitions, orderly stops and crashes of the process among them.
+//! transitions, rotations of the key, orderly stops and crashes of the process among them.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failure ends it")]
 
 mod support;
@@ -27,6 +27,7 @@ enum Step {
     Remove(u8),
     Commit(u8),
     Transition(Tier),
+    Rotate,
     Stop,
     Crash,
 }
@@ -47,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => name.clone().prop_map(Step::Remove),
         3 => name.prop_map(Step::Commit),
         3 => tier.prop_map(Step::Transition),
+        1 => Just(Step::Rotate),
         1 => Just(Step::Stop),
         1 => Just(Step::Crash),
     ]
@@ -185,6 +187,10 @@ async fn apply(fs: FileSystem, home: &Home, model: &mut Model, step: &Step) -> F
             let files: Vec<_> = model.files.keys().copied().collect();
             fs.transition(&files, *tier).await.unwrap();
         }
+        Step::Rotate => match fs.rotate_key(None).await {
+            Ok(status) => assert!(status.generations.len() > 1 && status.resealing.is_some()),
+            Err(error) => assert!(matches!(error, Error::Invalid { .. }), "{error}"),
+        },
         Step::Stop => {
             fs.shutdown().await.unwrap();
             drop(fs);

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod key;
 mod lifecycle;
 mod place;
 mod serve;
@@ -54,6 +55,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Status(command) => block_on(status::run(command, &surroundings)),
         Command::Verify(command) => verify::run(*command, &surroundings),
         Command::Lifecycle(command) => block_on(lifecycle::run(command, &surroundings)),
+        Command::Key(command) => block_on(key::run(command, &surroundings)),
         Command::Version => print(&format!("tidefs {}", env!("CARGO_PKG_VERSION"))),
     }
 }

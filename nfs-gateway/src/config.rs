@@ -18,7 +18,7 @@ use engine::{Budgets, ColdStoreConfig, FileSystemId, ScrubOptions};
 pub(crate) use error::ConfigError;
 pub(crate) use example::EXAMPLE;
 pub(crate) use file::parse as parse_file;
-pub(crate) use layer::{ColdChoice, Layer};
+pub(crate) use layer::{ColdChoice, KeyChoice, Layer};
 pub(crate) use surroundings::Surroundings;
 pub(crate) use values::{BucketAddress, ByteSize, parse_endpoint, parse_listen};
 
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     /// Where the first file system is served.
     pub(crate) listen: SocketAddr,
     /// The key-encryption key.
-    pub(crate) key_file: PathBuf,
+    pub(crate) key: KeyChoice,
     /// The Infrequent Access tier.
     pub(crate) cold: ColdStoreConfig,
     /// Memory and disk budgets of each file system.
@@ -84,12 +84,18 @@ impl Settings {
         let data = absolute(&data);
         let beside_config =
             config_file.as_deref().and_then(Path::parent).map(|parent| parent.join("tidefs.key"));
-        let key_file = match layer.key_file.or(beside_config).or_else(|| surroundings.default_key_file()) {
-            Some(path) => absolute(&path),
+        let default_key =
+            || beside_config.or_else(|| surroundings.default_key_file()).map(KeyChoice::KeyFile);
+        let key = match layer.key.or_else(default_key) {
+            Some(key) => key.at(absolute),
             None => return Err(ConfigError::NoHome { what: "--key-file" }),
         };
-        if is_within(&key_file, &data) {
-            return Err(ConfigError::KeyInData { key_file, data });
+        if is_within(key.path(), &data) {
+            let flag = match key {
+                KeyChoice::KeyFile(_) => "--key-file",
+                KeyChoice::PassphraseFile(_) => "--passphrase-file",
+            };
+            return Err(ConfigError::KeyInData { key_file: key.path().to_owned(), data, flag });
         }
         let cold = resolve_cold(layer.cold, layer.endpoint, layer.region, &data)?;
         let listen = match layer.listen {
@@ -100,7 +106,7 @@ impl Settings {
         Ok(Settings {
             data,
             listen,
-            key_file,
+            key,
             cold,
             budgets: layer.budgets.over(Budgets::default()),
             scrub: layer.scrub.over(ScrubOptions::default()),
@@ -152,7 +158,7 @@ fn check_mount_targets(listen: SocketAddr, targets: &[MountTarget]) -> Result<()
 }
 
 /// The path from the root, with its existing part free of symbolic links, so that two names of one place compare equal.
-fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut missing = Vec::new();
     let mut existing = path.as_path();
@@ -171,7 +177,7 @@ fn absolute(path: &Path) -> PathBuf {
     }
 }
 
-fn is_within(path: &Path, directory: &Path) -> bool {
+pub(crate) fn is_within(path: &Path, directory: &Path) -> bool {
     path.starts_with(directory)
 }
 

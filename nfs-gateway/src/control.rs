@@ -9,6 +9,8 @@
 //! | PUT | `/v1/file-systems/{id}/lifecycle` | takes a [`lifecycle::PolicyChange`], answers the [`lifecycle::Policy`] |
 //! | POST | `/v1/file-systems/{id}/lifecycle/run` | takes [`api::RunRequest`] or nothing, answers lines of [`api::RunEvent`] |
 //! | GET | `/v1/file-systems/{id}/lifecycle/explain?path=` | [`lifecycle::Explanation`] |
+//! | GET | `/v1/file-systems/{id}/key` | [`engine::KeyStatus`] |
+//! | PUT | `/v1/file-systems/{id}/key/rotate` | takes [`api::RotateRequest`], answers the [`engine::KeyStatus`] |
 //!
 //! An error is an HTTP status and an [`api::ApiError`]. Who may open the socket (mode 0600) may do everything.
 

@@ -56,8 +56,8 @@ async fn start(
     settings: &Settings,
     listeners: Listeners,
 ) -> Result<(Arc<Server>, ControlSocket, DataDirectory), ServeError> {
+    let options = open_options(settings)?;
     let directory = DataDirectory::take(&settings.data)?;
-    let options = open_options(settings);
     let first = FirstStart::prepare(settings, &options, &directory)?;
     let opened = open_and_serve(settings, listeners, &options).await;
     let (server, first_id) = match opened {
@@ -81,13 +81,13 @@ async fn start(
 }
 
 /// How the settings open a file system.
-pub(crate) fn open_options(settings: &Settings) -> OpenOptions {
-    OpenOptions {
-        key_file: settings.key_file.clone(),
+pub(crate) fn open_options(settings: &Settings) -> Result<OpenOptions, ServeError> {
+    Ok(OpenOptions {
+        key: settings.key.source().map_err(engine::Error::Open)?,
         cold: settings.cold.clone(),
         environment: Environment::system(),
         budgets: settings.budgets,
-    }
+    })
 }
 
 async fn open_and_serve(

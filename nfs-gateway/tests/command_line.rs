@@ -47,8 +47,12 @@ struct Served(Child);
 
 impl Served {
     fn start(home: &Home) -> Served {
+        Served::start_with(home, "")
+    }
+
+    fn start_with(home: &Home, flags: &str) -> Served {
         let mut child = home
-            .command("serve --data data --listen 127.0.0.1:0")
+            .command(&format!("serve --data data --listen 127.0.0.1:0 {flags}"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -82,6 +86,8 @@ fn usage_is_2_and_failure_is_1() {
         "lifecycle set",
         "lifecycle set --to-ia soon",
         "lifecycle explain a",
+        "key shred",
+        "key rotate --new-key-file a --new-passphrase-file b",
     ] {
         let (status, message) = home.failure(line);
         assert_eq!(status, 2, "{line}: {message}");
@@ -226,4 +232,87 @@ fn a_file_system_is_verified_with_and_without_a_server_and_mended() {
     std::fs::remove_file(home.key()).unwrap();
     assert_eq!(home.failure("verify --data data").0, 2);
     assert_eq!(home.failure("verify --data nowhere").0, 2);
+}
+
+fn write_secret(path: PathBuf, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn generations(shown: &serde_json::Value) -> Vec<u64> {
+    let all = shown.pointer("/generations").and_then(|all| all.as_array()).unwrap();
+    all.iter().map(|key| key.get("generation").and_then(|number| number.as_u64()).unwrap()).collect()
+}
+
+/// Asks until everything is sealed under the newest key.
+fn until_resealed(home: &Home) -> serde_json::Value {
+    loop {
+        let shown = json(&home.run("key show --data data --json"));
+        if shown.pointer("/resealing").is_some_and(serde_json::Value::is_null) {
+            return shown;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn keys_are_rotated_by_a_server_and_without_one_and_destroyed() {
+    let home = Home::new();
+    let server = Served::start(&home);
+    let shown = String::from_utf8(home.run("key show --data data").stdout).unwrap();
+    assert!(shown.contains("generation 1") && shown.contains("tidefs.key"), "{shown}");
+
+    // With a server, to a passphrase.
+    write_secret(home.path("secret"), "correct horse\n");
+    let rotated =
+        String::from_utf8(home.run("key rotate --data data --new-passphrase-file secret").stdout).unwrap();
+    assert!(rotated.contains("--passphrase-file"), "{rotated}");
+    let shown = until_resealed(&home);
+    assert_eq!((generations(&shown), &shown["provider"]), (vec![2], &"passphrase".into()));
+    assert_eq!(server.terminate(), Some(0));
+
+    let (status, message) = home.failure("serve --data data --listen 127.0.0.1:0");
+    assert!(status == 1 && message.contains("--passphrase-file"), "{message}");
+    write_secret(home.path("wrong"), "wrong horse\n");
+    let (_, message) = home.failure("serve --data data --listen 127.0.0.1:0 --passphrase-file wrong");
+    assert!(message.contains("the passphrase does not open"), "{message}");
+
+    // Without a server, to another key file; the next server seals everything anew.
+    let rotate = "key rotate --data data --passphrase-file secret --new-key-file next.key --json";
+    assert_eq!(generations(&json(&home.run(rotate))), [2, 3]);
+    let inside = home.failure("key rotate --data data --key-file next.key --new-key-file data/k");
+    assert!(inside.0 == 2 && inside.1.contains("outside"), "{}", inside.1);
+    let server = Served::start_with(&home, "--key-file next.key");
+    let shown = until_resealed(&home);
+    assert_eq!(generations(&shown), [3]);
+
+    let id = shown["file_system"].as_str().unwrap().to_owned();
+    let shred = format!("key shred --data data --yes-destroy {id}");
+    let (status, message) = home.failure(&shred);
+    assert!(status == 1 && message.contains("stop that server"), "{message}");
+    assert_eq!(server.terminate(), Some(0));
+    let other = home.failure("key shred --data data --yes-destroy fs-00000000000000000");
+    assert!(other.0 == 1 && other.1.contains("holds no file system"), "{}", other.1);
+    assert!(home.run(&shred).status.success());
+    let (status, message) = home.failure("serve --data data --listen 127.0.0.1:0 --key-file next.key");
+    assert!(status == 1 && message.contains("was shredded"), "{message}");
+}
+
+#[test]
+fn a_first_start_with_a_passphrase_makes_no_key_file() {
+    let home = Home::new();
+    let line = "serve --data data --listen 127.0.0.1:0 --passphrase-file secret";
+    let (status, message) = home.failure(line);
+    assert!(status == 1 && message.contains("is missing"), "{message}");
+    assert!(!home.path("data").exists());
+    write_secret(home.path("secret"), "correct horse");
+    assert_eq!(Served::start_with(&home, "--passphrase-file secret").terminate(), Some(0));
+    assert!(!home.key().exists());
+    assert_eq!(Served::start_with(&home, "--passphrase-file secret").terminate(), Some(0));
 }

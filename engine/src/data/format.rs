@@ -36,7 +36,7 @@
 //!
 //! The frames follow: packed bytes, sealed, tag at the end.
 //!
-//! The key is derived from the file system's data key for the purpose `segment` and the segment's id. Each seal binds one
+//! The key is derived for the purpose `segment` and the segment's id from the data key whose generation the id ends with. Each seal binds one
 //! letter for its kind (`H`, `B`, `D`, `F`), the file system's id, the segment's id and the offset; a frame also its number,
 //! content, block, codec and plain length. So nothing can be swapped, spliced, or moved to another file system.
 
@@ -49,9 +49,9 @@ mod header;
 mod tests;
 
 use crate::codec::Writer;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::identity::{FileSystemId, SegmentId};
-use crate::keys::{DataKey, SealingKey};
+use crate::keys::{KeyRing, SealingKey};
 
 pub(crate) use batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, DirectoryEntry};
 pub(crate) use frame::PackedBlock;
@@ -76,8 +76,9 @@ enum SealKind {
 
 impl SegmentOpener {
     /// For the segment of that id.
-    pub(crate) fn new(file_system: FileSystemId, data_key: &DataKey, segment: SegmentId) -> Self {
-        SegmentOpener { file_system, segment, key: data_key.derive("segment", &segment.0) }
+    pub(crate) fn new(file_system: FileSystemId, keys: &KeyRing, segment: SegmentId) -> Result<Self> {
+        let data_key = keys.key(segment.generation(), || format!("segment {segment}"))?;
+        Ok(SegmentOpener { file_system, segment, key: data_key.derive("segment", &segment.0) })
     }
 
     /// The segment.

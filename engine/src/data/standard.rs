@@ -33,7 +33,7 @@ use crate::disk::Disk;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::{FileSystemId, SegmentId};
-use crate::keys::DataKey;
+use crate::keys::KeyRing;
 use crate::threads::{self, blocking};
 use files::SegmentFiles;
 #[cfg(any(test, fuzzing))]
@@ -82,11 +82,11 @@ impl StandardTier {
         directory: &Path,
         disk: Arc<dyn Disk>,
         environment: Environment,
-        data_key: &DataKey,
+        keys: &KeyRing,
         file_system: FileSystemId,
         segment_bytes: u64,
     ) -> Result<StandardTier> {
-        let files = Arc::new(SegmentFiles::open(directory, disk, data_key.clone(), file_system)?);
+        let files = Arc::new(SegmentFiles::open(directory, disk, keys.clone(), file_system)?);
         let state = Arc::new(State::default());
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
         let writer = Writer::new(Arc::clone(&files), Arc::clone(&state), environment, segment_bytes);

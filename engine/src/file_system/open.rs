@@ -20,7 +20,7 @@ use crate::data::{BlockCache, StandardTier};
 use crate::disk::{Disk, RealDisk, make_directory};
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
-use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
+use crate::keys::{DirectoryLock, IdentitySecret, KeyKeeper, KeyStatus};
 use crate::metadata::{Store, StoreBudgets};
 use crate::ops::access_log::AccessLog;
 use crate::records::SegmentRecord;
@@ -34,15 +34,21 @@ const UNFINISHED: &str = ".unfinished";
 
 pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
     let disk = Arc::clone(&options.environment.disk);
-    let keys = KeyFile::open(&options.key_file)?;
     make_directory(disk.as_ref(), data)?;
     let entropy = options.environment.entropy.as_ref();
     let mut random = [0; 16];
     entropy.fill(&mut random);
     let id = FileSystemId::from_random(random);
     let unfinished = data.join(format!("{id}{UNFINISHED}"));
-    let data_key = Superblock::create(&unfinished, disk.as_ref(), &options.environment, &keys, id)?;
-    Store::create(&unfinished, &disk, &options.environment, &data_key, id, store_budgets(&options.budgets))?;
+    let keys = KeyKeeper::create(&unfinished, &options.environment, &options.key, id)?;
+    Store::create(
+        &unfinished,
+        &disk,
+        &options.environment,
+        keys.ring(),
+        id,
+        store_budgets(&options.budgets),
+    )?;
     disk.sync_directory(&unfinished).map_err(Error::io("cannot sync", &unfinished))?;
     let finished = data.join(id.to_string());
     disk.rename(&unfinished, &finished).map_err(Error::io("cannot rename", &unfinished))?;
@@ -60,6 +66,20 @@ pub(super) fn list(data: &Path) -> Result<Vec<FileSystemId>> {
     Ok(ids)
 }
 
+/// Does something with the keys of a file system that nobody has open, and says how they stand then.
+pub(super) fn with_keys(
+    data: &Path,
+    id: FileSystemId,
+    options: &OpenOptions,
+    work: impl FnOnce(&KeyKeeper) -> Result<()>,
+) -> Result<KeyStatus> {
+    let home = data.join(id.to_string());
+    let _lock = DirectoryLock::take(options.environment.disk.as_ref(), &home)?;
+    let keys = KeyKeeper::open(&home, &options.environment, &options.key, id)?;
+    work(&keys)?;
+    Ok(KeyStatus::of(id, &keys, None))
+}
+
 pub(crate) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<Arc<Volume>> {
     open_with(data, id, options, Substitutes::default()).await
 }
@@ -67,7 +87,7 @@ pub(crate) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) ->
 /// What tests put in the place of what the options say.
 pub(crate) struct Substitutes {
     /// Hashes names, so that they collide.
-    pub(crate) names: fn(&DataKey) -> NameHasher,
+    pub(crate) names: fn(&IdentitySecret) -> NameHasher,
     /// Holds the objects of the cold tier.
     pub(crate) objects: Option<Arc<dyn ObjectStore>>,
 }
@@ -92,11 +112,11 @@ pub(crate) async fn open_with(
     };
     let environment = options.environment.clone();
     let cold = match substitutes.objects {
-        Some(objects) => ColdTier::over(objects, &options.cold, id, environment, &parts.data_key),
-        None => ColdTier::open(&options.cold, id, environment, &parts.data_key)?,
+        Some(objects) => ColdTier::over(objects, &options.cold, id, environment, parts.keys.ring()),
+        None => ColdTier::open(&options.cold, id, environment, parts.keys.ring())?,
     };
     cold.probe().await?;
-    let names = (substitutes.names)(&parts.data_key);
+    let names = (substitutes.names)(parts.keys.identity());
     let volume = Arc::new(Volume { names, ..assemble(home, id, options, parts, cold) });
     volume.start().await?;
     upkeep::start(&volume);
@@ -107,35 +127,35 @@ pub(crate) async fn open_with(
 struct Parts {
     lock: DirectoryLock,
     disk: Arc<dyn Disk>,
-    data_key: DataKey,
+    keys: Arc<KeyKeeper>,
     store: Arc<Store>,
     standard: StandardTier,
 }
 
 fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {
     let disk = Arc::clone(&options.environment.disk);
-    let keys = KeyFile::open(&options.key_file)?;
-    let (_, data_key) = Superblock::open(home, disk.as_ref(), &keys, id)?;
+    // First, so that nobody rotates the keys between.
     let lock = DirectoryLock::take(disk.as_ref(), home)?;
+    let keys = Arc::new(KeyKeeper::open(home, &options.environment, &options.key, id)?);
     let environment = options.environment.clone();
     let budgets = store_budgets(&options.budgets);
-    let store = Store::open(home, Arc::clone(&disk), environment.clone(), &data_key, id, budgets)?;
+    let store = Store::open(home, Arc::clone(&disk), environment.clone(), keys.ring(), id, budgets)?;
     let segments = home.join("segments");
     let segment_bytes = options.budgets.segment_bytes;
     let standard =
-        StandardTier::open(&segments, Arc::clone(&disk), environment, &data_key, id, segment_bytes)?;
-    Ok(Parts { lock, disk, data_key, store, standard })
+        StandardTier::open(&segments, Arc::clone(&disk), environment, keys.ring(), id, segment_bytes)?;
+    Ok(Parts { lock, disk, keys, store, standard })
 }
 
 fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts, cold: ColdTier) -> Volume {
-    let Parts { lock, disk, data_key, store, standard } = parts;
+    let Parts { lock, disk, keys, store, standard } = parts;
     let budgets = options.budgets;
     let clock = Arc::clone(&options.environment.clock);
     Volume {
         id,
         epoch: store.epoch(),
-        names: NameHasher::new(&data_key),
-        data_key,
+        names: NameHasher::new(keys.identity()),
+        keys,
         environment: options.environment,
         budgets,
         store,
@@ -155,6 +175,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         upkeep: Arc::new(Notify::new()),
         upkeep_task: parking_lot::Mutex::new(None),
         scrub: upkeep::Scrub::default(),
+        reseal: parking_lot::Mutex::default(),
         closing: AtomicBool::new(false),
         _lock: lock,
     }
@@ -208,7 +229,7 @@ impl Volume {
 
     /// A number that is new with every start, as UNSTABLE data may be lost with every stop.
     pub(super) fn write_verifier(&self) -> [u8; 8] {
-        let secret = self.data_key.derive_secret("write-verifier", &self.epoch.0.to_be_bytes());
+        let secret = self.keys.identity().derive_secret("write-verifier", &self.epoch.0.to_be_bytes());
         secret.first_chunk::<8>().copied().unwrap_or_default()
     }
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use crate::budgets::Budgets;
 use crate::environment::Environment;
+use crate::keys::KeySource;
 
 /// How a file system is opened.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// The file with the key-encryption key (`KeyFile::create` makes one; mode 0600).
-    pub key_file: PathBuf,
+    /// Where the key-encryption key comes from.
+    pub key: KeySource,
     /// Where the cold tiers live.
     pub cold: ColdStoreConfig,
     /// Time and randomness.

@@ -9,8 +9,9 @@
 //! | 12 | 8 | number of the file, as in its name |
 //! | 20 | 8 | LSN of the first record in the file |
 //! | 28 | 16 | file system |
-//! | 44 | 16 | random file id |
-//! | 60 | 16 | tag over bytes 0 to 59, under the key derived for `journal header` and the file id, counter 0 |
+//! | 44 | 2 | generation of the data key |
+//! | 46 | 16 | random file id |
+//! | 62 | 16 | tag over bytes 0 to 61, under the key derived for `journal header` and the file id, counter 0 |
 //!
 //! Frames follow, each at a multiple of 4096:
 //!
@@ -28,10 +29,10 @@
 
 use crate::codec::{Malformed, Reader, Writer};
 use crate::disk::{AlignedBuffer, DIRECT_ALIGNMENT};
-use crate::error::{Error, Result};
+use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
-use crate::identity::Lsn;
-use crate::keys::{SEAL_BYTES, SealingKey};
+use crate::identity::{KeyGeneration, Lsn};
+use crate::keys::{DataKey, SEAL_BYTES, SealingKey};
 
 /// Bytes of the header of a file, and the unit of frames.
 pub(super) const HEADER_BYTES: u64 = 4096;
@@ -42,7 +43,9 @@ pub(super) const VERSION: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"tidefsJL";
 const FRAME_MAGIC: &[u8; 4] = b"tjfr";
-const SIGNED_BYTES: usize = 60;
+const SIGNED_BYTES: usize = 62;
+/// Bytes of the header of a file that are not zero.
+pub(super) const HEADER_CONTENT_BYTES: usize = SIGNED_BYTES + SEAL_BYTES;
 
 /// Bytes of the header that have a meaning.
 pub(super) const HEADER_USED_BYTES: u64 = (SIGNED_BYTES + SEAL_BYTES) as u64;
@@ -54,6 +57,7 @@ const _: () = assert!(HEADER_BYTES as usize == DIRECT_ALIGNMENT);
 pub(super) struct FileHeader {
     pub(super) number: u64,
     pub(super) first: Lsn,
+    pub(super) generation: KeyGeneration,
     pub(super) id: [u8; 16],
 }
 
@@ -61,6 +65,7 @@ pub(super) struct FileHeader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadHeader {
     UnknownVersion(u32),
+    MissingKey(KeyGeneration),
     Damaged(&'static str),
 }
 
@@ -68,9 +73,9 @@ impl FileHeader {
     pub(super) fn encode(&self, home: &Home) -> Result<AlignedBuffer> {
         let mut writer = Writer::new();
         writer.bytes(MAGIC).u32(VERSION).u64(self.number).u64(self.first.0);
-        writer.bytes(&home.file_system.to_bytes()).bytes(&self.id);
+        writer.bytes(&home.file_system.to_bytes()).u16(self.generation.0).bytes(&self.id);
         debug_assert_eq!(writer.len(), SIGNED_BYTES);
-        let key = home.key.derive("journal header", &self.id);
+        let key = self.data_key(home)?.derive("journal header", &self.id);
         let tag = key.seal_detached(0, writer.as_slice(), &mut [])?;
         writer.bytes(&tag);
         let mut block = AlignedBuffer::zeroed(DIRECT_ALIGNMENT);
@@ -93,17 +98,24 @@ impl FileHeader {
         if reader.array().map_err(short)? != home.file_system.to_bytes() {
             return Err(BadHeader::Damaged("belongs to another file system"));
         }
+        let generation = KeyGeneration(reader.u16().map_err(short)?);
         let id = reader.array().map_err(short)?;
         let mut tag = reader.array::<SEAL_BYTES>().map_err(short)?.to_vec();
         let signed = bytes.get(..SIGNED_BYTES).ok_or(BadHeader::Damaged("the header is cut short"))?;
-        let opened = home.key.derive("journal header", &id).open(0, signed, &mut tag);
+        let header = FileHeader { number, first, generation, id };
+        let key = header.data_key(home).map_err(|_| BadHeader::MissingKey(generation))?;
+        let opened = key.derive("journal header", &id).open(0, signed, &mut tag);
         opened.map_err(|_| BadHeader::Damaged("the header does not authenticate"))?;
-        Ok(FileHeader { number, first, id })
+        Ok(header)
     }
 
     /// The key that seals the frames of the file.
-    pub(super) fn sealing_key(&self, home: &Home) -> SealingKey {
-        home.key.derive("journal", &self.id)
+    pub(super) fn sealing_key(&self, home: &Home) -> Result<SealingKey> {
+        Ok(self.data_key(home)?.derive("journal", &self.id))
+    }
+
+    fn data_key(&self, home: &Home) -> Result<DataKey, OpenError> {
+        home.keys.key(self.generation, || format!("journal file {}", self.number))
     }
 }
 

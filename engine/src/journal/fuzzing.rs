@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::memory::MemoryDisk;
 use crate::fuzzing::{Target, home, must};
-use crate::identity::Lsn;
+use crate::identity::{KeyGeneration, Lsn};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "journal-file-name", run: file_name, seeds: || vec![b"00000001.journal".to_vec()] },
@@ -47,7 +47,7 @@ fn encode((lsn, changes): (Lsn, Changes)) -> Vec<u8> {
 }
 
 fn header() -> FileHeader {
-    FileHeader { number: 1, first: Lsn(1), id: [7; 16] }
+    FileHeader { number: 1, first: Lsn(1), id: [7; 16], generation: KeyGeneration::FIRST }
 }
 
 fn header_bytes() -> Vec<u8> {
@@ -56,7 +56,7 @@ fn header_bytes() -> Vec<u8> {
 
 /// A file with a frame for each of the contents, and where each frame ends.
 fn file_of(contents: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
-    let key = header().sealing_key(&home(&MemoryDisk::default()));
+    let key = must(header().sealing_key(&home(&MemoryDisk::default())));
     let (mut bytes, mut ends) = (header_bytes(), Vec::new());
     for (number, content) in (0..).zip(contents) {
         let content_bytes = u32::try_from(content.len()).unwrap_or_default();

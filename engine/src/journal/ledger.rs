@@ -5,14 +5,22 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use super::format::FileHeader;
 use super::replay::Replayed;
-use crate::identity::Lsn;
+use crate::identity::{KeyGeneration, Lsn};
 
 /// A file in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LiveFile {
     pub(super) path: PathBuf,
     pub(super) first: Lsn,
+    pub(super) generation: KeyGeneration,
+}
+
+impl LiveFile {
+    pub(super) fn new(path: PathBuf, header: &FileHeader) -> Self {
+        LiveFile { path, first: header.first, generation: header.generation }
+    }
 }
 
 /// A frame: its last record and the bytes it takes on the disk.
@@ -72,6 +80,11 @@ impl Ledger {
         self.0.lock().uncovered_bytes
     }
 
+    /// Whether there are files that are sealed under an older key than this one.
+    pub(super) fn has_older_than(&self, generation: KeyGeneration) -> bool {
+        self.0.lock().files.iter().any(|file| file.generation < generation)
+    }
+
     /// Forgets what is covered and returns the files that are no longer needed, oldest first. The newest file stays.
     pub(super) fn trim(&self, covered: Lsn) -> Vec<PathBuf> {
         let mut state = self.0.lock();
@@ -95,8 +108,10 @@ mod tests {
 
     #[test]
     fn a_file_is_freed_when_all_its_records_are_covered() {
-        let file =
-            |number: u64, first| LiveFile { path: PathBuf::from(number.to_string()), first: Lsn(first) };
+        let file = |number: u64, first| {
+            let path = PathBuf::from(number.to_string());
+            LiveFile { path, first: Lsn(first), generation: KeyGeneration::FIRST }
+        };
         let frame = |last| LiveFrame { last: Lsn(last), bytes: 4096 };
         let ledger = Ledger::new(Replayed {
             last: Lsn(9),

@@ -40,7 +40,7 @@ pub(crate) fn replay(
         Replayed { last: covered, next_number, files: VecDeque::new(), frames: VecDeque::new() };
     let (mut begun, mut last_frame) = (false, None);
     for (index, file) in found.iter().enumerate() {
-        let live = LiveFile { path: file.path.clone(), first: file.header.first };
+        let live = LiveFile::new(file.path.clone(), &file.header);
         replayed.files.push_back(live);
         let next = found.get(index.saturating_add(1)).map(|next| next.header.first);
         // A file of covered records is only waiting to be trimmed.
@@ -147,12 +147,16 @@ fn open(place: &Place, number: u64) -> Result<Found> {
     let path = files::path(&place.directory, number, Use::Journal);
     let file = place.home.disk.open(&path, OpenHow::Read).map_err(Error::io("cannot open", &path))?;
     let length = file.length().map_err(Error::io("cannot read the length of", &path))?;
-    let mut block = vec![0; format::FRAME_HEADER_BYTES + 76];
+    let mut block = vec![0; format::HEADER_CONTENT_BYTES];
     file.read_at(&mut block, 0).map_err(Error::io("cannot read", &path))?;
     let header = match FileHeader::decode(&block, &place.home) {
         Ok(header) if header.number == number => header,
         Ok(_) => return Err(damaged(&path, "the header belongs to another journal file")),
         Err(BadHeader::Damaged(what)) => return Err(damaged(&path, what)),
+        Err(BadHeader::MissingKey(generation)) => {
+            let what = path.display().to_string();
+            return Err(OpenError::KeyGenerationMissing { what, generation }.into());
+        }
         Err(BadHeader::UnknownVersion(found)) => {
             return Err(OpenError::UnknownVersion { path, found, known: VERSION }.into());
         }
@@ -168,7 +172,7 @@ impl Found {
         apply: &mut impl FnMut(Lsn, Changes) -> Result<()>,
     ) -> Result<Option<Range<u64>>> {
         let mut last_frame = None;
-        let key = self.header.sealing_key(home);
+        let key = self.header.sealing_key(home)?;
         let mut offset = HEADER_BYTES;
         let mut next = self.header.first;
         for number in 0.. {

@@ -11,6 +11,7 @@ use super::{Place, Progress, Starved};
 use crate::broken::{Broken, broken};
 use crate::disk::{Disk, OpenHow};
 use crate::error::{Error, Result};
+use crate::keys::KeyRing;
 use crate::threads::Condvar;
 
 /// Spare files that are made ahead.
@@ -22,8 +23,16 @@ const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 /// Zeros are written in pieces of this size.
 const ZEROS_BYTES: usize = 1024 * 1024;
 
+/// A preallocated file.
+struct Spare {
+    path: PathBuf,
+    /// Whether it has only zeros. Else there may be old frames in it, which the key that sealed them opens.
+    blank: bool,
+}
+
 /// The spare files.
 pub(super) struct Supply {
+    keys: KeyRing,
     directory: PathBuf,
     disk: Arc<dyn Disk>,
     file_bytes: u64,
@@ -33,7 +42,7 @@ pub(super) struct Supply {
 }
 
 struct State {
-    spares: Vec<PathBuf>,
+    spares: Vec<Spare>,
     next_number: u64,
     failure: Option<Error>,
     stopping: bool,
@@ -59,13 +68,14 @@ impl Supply {
                 }
             };
             if whole {
-                state.spares.push(path);
+                state.spares.push(Spare { path, blank: false });
             } else {
                 disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
             }
         }
         let file_bytes = place.file_bytes;
         Ok(Supply {
+            keys: place.home.keys.clone(),
             directory,
             disk,
             file_bytes,
@@ -82,7 +92,7 @@ impl Supply {
             let mut state = self.state.lock();
             match made {
                 Ok(path) => {
-                    state.spares.push(path);
+                    state.spares.push(Spare { path, blank: true });
                     self.progress.relieve(Starved::Journal);
                     self.changed.notify_all();
                 }
@@ -125,13 +135,19 @@ impl Supply {
         Ok(spare)
     }
 
-    /// A preallocated file; waits until there is one.
+    /// A preallocated file; waits until there is one. While keys are rotated it has nothing in it that an older key opens.
     pub(super) fn take(&self) -> Result<PathBuf> {
         let mut state = self.state.lock();
         loop {
+            if self.keys.is_rotating() && state.spares.iter().any(|spare| !spare.blank) {
+                drop(state);
+                self.remove_used()?;
+                state = self.state.lock();
+                continue;
+            }
             if let Some(spare) = state.spares.pop() {
                 self.changed.notify_all();
-                return Ok(spare);
+                return Ok(spare.path);
             }
             if let Some(error) = &state.failure {
                 return Err(error.clone());
@@ -141,6 +157,16 @@ impl Supply {
             }
             self.changed.wait(&mut state);
         }
+    }
+
+    /// Removes the spares that may have old frames in them.
+    pub(super) fn remove_used(&self) -> Result<()> {
+        let used: Vec<Spare> = self.state.lock().spares.extract_if(.., |spare| !spare.blank).collect();
+        for Spare { path, .. } in &used {
+            self.disk.remove(path).map_err(Error::io("cannot remove", path))?;
+        }
+        self.changed.notify_all();
+        Ok(())
     }
 
     /// Takes back a file that is covered by checkpoints. It is offered again only when its old name is durably gone.
@@ -156,7 +182,7 @@ impl Supply {
             let mut state = self.state.lock();
             let number = state.next_number;
             state.next_number = number.saturating_add(1);
-            (state.spares.len() < SPARES_MAX).then_some(number)
+            (state.spares.len() < SPARES_MAX && !self.keys.is_rotating()).then_some(number)
         };
         let usable =
             number.filter(|_| length(self.disk.as_ref(), path).is_ok_and(|found| found == self.file_bytes));
@@ -168,7 +194,7 @@ impl Supply {
         if !broken(Broken::RecycledNotSynced) {
             self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))?;
         }
-        self.state.lock().spares.push(spare);
+        self.state.lock().spares.push(Spare { path: spare, blank: false });
         self.progress.relieve(Starved::Journal);
         self.changed.notify_all();
         Ok(())

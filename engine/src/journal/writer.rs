@@ -12,7 +12,7 @@ use super::supply::Supply;
 use crate::broken::{Broken, broken};
 use crate::disk::{AlignedBuffer, DiskFile, OpenHow};
 use crate::error::{Error, Result};
-use crate::identity::Lsn;
+use crate::identity::{KeyGeneration, Lsn};
 use crate::keys::SealingKey;
 use crate::limits::JOURNAL_FRAME_BYTES;
 
@@ -31,6 +31,7 @@ pub(super) struct FrameWriter {
 struct Current {
     file: Arc<dyn DiskFile>,
     key: SealingKey,
+    generation: KeyGeneration,
     offset: u64,
     next_frame: u64,
 }
@@ -65,7 +66,7 @@ impl FrameWriter {
         let content = batch.iter().map(|queued| queued.record.len()).sum();
         let bytes = format::frame_bytes(content) as u64;
         let mut current = match self.current.take() {
-            Some(current) if current.offset + bytes <= self.place.file_bytes => current,
+            Some(current) if self.takes(&current, bytes) => current,
             _ => self.rotate(first.lsn)?,
         };
         let frame = seal(&current, first.lsn, content, batch)?;
@@ -85,26 +86,34 @@ impl FrameWriter {
         Ok(())
     }
 
+    /// A file takes frames until it is full, or there is a newer key.
+    fn takes(&self, current: &Current, bytes: u64) -> bool {
+        current.offset + bytes <= self.place.file_bytes && current.generation == self.place.home.keys.newest()
+    }
+
     /// Begins a new file. Its header and its name are durable before the first frame is written.
     fn rotate(&mut self, first: Lsn) -> Result<Current> {
         let number = self.next_number;
         self.next_number += 1;
-        let spare = self.supply.take()?;
         let home = &self.place.home;
-        let header = FileHeader { number, first, id: home.random_id() };
+        // Before the file is taken: one with old frames in it is never under a newer key than those.
+        let generation = home.keys.newest();
+        let spare = self.supply.take()?;
+        let header = FileHeader { number, first, generation, id: home.random_id() };
         let path = files::path(&self.place.directory, number, Use::Journal);
         let file =
             home.disk.open(&spare, OpenHow::DirectDurable).map_err(Error::io("cannot open", &spare))?;
         let block = header.encode(home)?;
         file.write_all_at(block.as_slice(), 0).map_err(Error::io("cannot write", &spare))?;
         // Known before it is there, so that no file is ever taken for a stray one.
-        self.ledger.add_file(LiveFile { path: path.clone(), first });
+        self.ledger.add_file(LiveFile::new(path.clone(), &header));
         home.disk.rename(&spare, &path).map_err(Error::io("cannot rename to", &path))?;
         let directory = &self.place.directory;
         if !broken(Broken::JournalNameNotSynced) {
             home.disk.sync_directory(directory).map_err(Error::io("cannot sync", directory))?;
         }
-        Ok(Current { file, key: header.sealing_key(home), offset: HEADER_BYTES, next_frame: 0 })
+        let key = header.sealing_key(home)?;
+        Ok(Current { file, key, generation, offset: HEADER_BYTES, next_frame: 0 })
     }
 }
 

@@ -3,17 +3,7 @@
 //! The file is text: lines that begin with `#`, and one line `tidefs-key-1 KEY CHECK`, where KEY is 64 hexadecimal digits and CHECK the
 //! first 8 of the SHA-256 of the key's bytes, against mistakes in copying.
 //!
-//! A wrapped data key:
-//!
-//! | offset | bytes | field |
-//! |---|---|---|
-//! | 0 | 16 | salt |
-//! | 16 | 32 | data key, sealed under the key derived from the key in the file for `wrap` and the salt, counter 0; the file system is
-//! authenticated with it |
-//! | 48 | 16 | tag |
-//!
-//! The salt is derived from the data key, the file system and the key in the file: wrapping the same again gives the same bytes, and no
-//! two different data keys are ever sealed under one derived key.
+//! It wraps as [`super::wrapping`] says.
 //!
 //! # Crash consistency
 //! A key file is durable, with its name, before [`KeyFile::create`] returns: before anything is sealed with it. It uses the operating
@@ -21,22 +11,21 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{DataKey, KeyProvider};
-use crate::codec::{Malformed, Reader};
+use super::private_file::{self, Fault};
+use super::provider::{KeyProvider, KeySourceKind};
+use super::{DataKey, wrapping};
 use crate::environment::Entropy;
 use crate::error::{Error, OpenError, Result};
 use crate::identity::FileSystemId;
 
 const WORD: &str = "tidefs-key-1";
 const CHECK_DIGITS: usize = 8;
-const SALT_BYTES: usize = 16;
-const LENGTH_MAX: u64 = 64 * 1024;
 
 /// The key-encryption key of a file.
 pub struct KeyFile {
@@ -79,62 +68,35 @@ impl KeyFile {
     /// Reads a key that nobody else can read.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let damaged = |what| OpenError::KeyDamaged { path: path.to_owned(), what };
-        let metadata = match std::fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(OpenError::KeyMissing { path: path.to_owned() });
-            }
-            Err(_) => return Err(damaged("it cannot be looked at")),
-        };
-        let mode = metadata.mode() & 0o7777;
-        if !metadata.is_file() {
-            return Err(damaged("it is not a regular file"));
-        }
-        if mode & 0o077 != 0 {
-            return Err(OpenError::KeyReadableByOthers { path: path.to_owned(), mode });
-        }
-        if metadata.len() > LENGTH_MAX {
-            return Err(damaged("it is too long"));
-        }
-        let text = std::fs::read(path).map_err(|_| damaged("it cannot be read"))?;
-        let text = Zeroizing::new(text);
+        let text = private_file::read(path).map_err(|fault| match fault {
+            Fault::Missing => OpenError::KeyMissing { path: path.to_owned() },
+            Fault::ReadableByOthers(mode) => OpenError::KeyReadableByOthers { path: path.to_owned(), mode },
+            Fault::Unusable(what) => damaged(what),
+        })?;
         let key = parse(&text).map_err(damaged)?;
         Ok(KeyFile { path: path.to_owned(), key })
-    }
-
-    fn wrapping_salt(&self, file_system: FileSystemId, key: &DataKey) -> Zeroizing<[u8; 32]> {
-        let context = Zeroizing::new([file_system.to_bytes().as_slice(), key.bytes()].concat());
-        self.key.derive_secret("wrap salt", &context)
-    }
-
-    fn try_unwrap(&self, file_system: FileSystemId, wrapped: &[u8]) -> Result<DataKey, Malformed> {
-        let mut reader = Reader::new(wrapped);
-        let salt = reader.array::<SALT_BYTES>()?;
-        let mut key = Zeroizing::new(reader.rest().to_vec());
-        let opened = self.key.derive("wrap", &salt).open(0, &file_system.to_bytes(), &mut key);
-        opened.map_err(|_| Malformed("the wrapped key does not authenticate"))?;
-        let mut reader = Reader::new(&key);
-        let bytes = reader.array()?;
-        reader.finish()?;
-        Ok(DataKey::from_bytes(bytes))
     }
 }
 
 impl KeyProvider for KeyFile {
+    fn kind(&self) -> KeySourceKind {
+        KeySourceKind::KeyFile
+    }
+
     fn describe(&self) -> String {
         format!("key file {}", self.path.display())
     }
 
+    fn parameters(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     fn wrap(&self, file_system: FileSystemId, key: &DataKey) -> Result<Vec<u8>> {
-        let salt = self.wrapping_salt(file_system, key);
-        let salt = salt.first_chunk::<SALT_BYTES>().copied().unwrap_or_default();
-        let mut sealed = Zeroizing::new(key.bytes().to_vec());
-        self.key.derive("wrap", &salt).seal(0, &file_system.to_bytes(), &mut sealed)?;
-        Ok([salt.as_slice(), sealed.as_slice()].concat())
+        wrapping::wrap(&self.key, file_system, key)
     }
 
     fn unwrap_key(&self, file_system: FileSystemId, wrapped: &[u8]) -> Result<DataKey> {
-        self.try_unwrap(file_system, wrapped).map_err(|_| {
+        wrapping::unwrap_key(&self.key, file_system, wrapped).map_err(|_| {
             let (file_system, key) = (file_system.to_string(), self.describe());
             OpenError::WrongKey { file_system, key }.into()
         })
@@ -178,7 +140,7 @@ pub(super) fn parse(text: &[u8]) -> Result<DataKey, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
     use crate::environment::Environment;

@@ -5,9 +5,10 @@
 //! | 0 | 8 | magic of the kind of file |
 //! | 8 | 4 | format version |
 //! | 12 | 16 | file system |
-//! | 28 | 16 | random id of this writing |
-//! | 44 | n | content, sealed under the key derived for the magic and the id, counter 0; bytes 0 to 43 are authenticated with it |
-//! | 44 + n | 16 | tag |
+//! | 28 | 2 | generation of the data key |
+//! | 30 | 16 | random id of this writing |
+//! | 46 | n | content, sealed under the key derived for the magic and the id, counter 0; bytes 0 to 45 are authenticated with it |
+//! | 46 + n | 16 | tag |
 
 use std::path::Path;
 
@@ -15,8 +16,9 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::disk::{publish, read_small};
 use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
+use crate::identity::KeyGeneration;
 
-const HEADER_BYTES: usize = 44;
+const HEADER_BYTES: usize = 46;
 
 /// A kind of sealed file.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +35,13 @@ impl SealedFile {
     /// Replaces the file durably.
     pub(crate) fn publish(&self, home: &Home, path: &Path, content: &[u8]) -> Result<()> {
         let id = home.random_id();
+        let (generation, key) = home.keys.sealing();
         let mut header = Writer::with_capacity(HEADER_BYTES);
         header.bytes(self.magic.as_bytes()).u32(self.version);
-        header.bytes(&home.file_system.to_bytes()).bytes(&id);
+        header.bytes(&home.file_system.to_bytes()).u16(generation.0).bytes(&id);
         debug_assert_eq!(header.len(), HEADER_BYTES);
         let mut sealed = content.to_vec();
-        home.key.derive(self.magic, &id).seal(0, header.as_slice(), &mut sealed)?;
+        key.derive(self.magic, &id).seal(0, header.as_slice(), &mut sealed)?;
         header.bytes(&sealed);
         publish(home.disk.as_ref(), path, header.as_slice())
     }
@@ -64,10 +67,12 @@ impl SealedFile {
         if reader.array().map_err(short)? != home.file_system.to_bytes() {
             return Err(damaged("belongs to another file system").into());
         }
+        let generation = KeyGeneration(reader.u16().map_err(short)?);
         let id = reader.array::<16>().map_err(short)?;
         let mut content = reader.rest().to_vec();
         let header = bytes.get(..HEADER_BYTES).unwrap_or_default();
-        let opened = home.key.derive(self.magic, &id).open(0, header, &mut content);
+        let key = home.keys.key(generation, || path.display().to_string())?;
+        let opened = key.derive(self.magic, &id).open(0, header, &mut content);
         opened.map_err(|_| damaged("does not authenticate"))?;
         Ok(Some(content))
     }

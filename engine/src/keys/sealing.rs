@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// How much longer sealed bytes are than plain ones: the authentication tag.
 pub(crate) const SEAL_BYTES: usize = 16;
 
-/// The file system's data key. All other keys are derived from it.
+/// A 256-bit key that others are derived from: a data key of a file system, or one that wraps.
 #[derive(Clone)]
 pub(crate) struct DataKey(Zeroizing<[u8; 32]>);
 
@@ -47,6 +47,30 @@ impl DataKey {
     /// A sealing key for one purpose and context.
     pub(crate) fn derive(&self, purpose: &str, context: &[u8]) -> SealingKey {
         SealingKey(Aes256Gcm::new((&*self.derive_secret(purpose, context)).into()))
+    }
+}
+
+/// The secret of a file system that never changes, for what must survive a change of its data keys: the hashes of names, and MACs.
+#[derive(Clone)]
+pub(crate) struct IdentitySecret(DataKey);
+
+impl IdentitySecret {
+    pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
+        IdentitySecret(DataKey::generate(entropy))
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        IdentitySecret(DataKey::from_bytes(bytes))
+    }
+
+    /// The bytes, to be sealed.
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        self.0.bytes()
+    }
+
+    /// A secret for one purpose and context.
+    pub(crate) fn derive_secret(&self, purpose: &str, context: &[u8]) -> Zeroizing<[u8; 32]> {
+        self.0.derive_secret(purpose, context)
     }
 }
 

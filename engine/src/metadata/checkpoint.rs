@@ -21,7 +21,7 @@ use super::overlay::{Entry, Frozen};
 use crate::disk::{OpenHow, sync_parent};
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::identity::{Epoch, Lsn};
+use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::limits::{DELTA_BYTES_KEPT, DELTAS_MAX};
 use crate::threads::Mutex;
 
@@ -149,9 +149,21 @@ impl Checkpoints {
         Ok(Merge::new(layers.collect::<Result<_>>()?))
     }
 
-    /// What should be merged now: all into a new base when the deltas weigh as much as it, the deltas alone when they are many.
+    /// What should be merged now: all into a new base when the deltas weigh as much as it or something is sealed under an older key, the
+    /// deltas alone when they are many.
     pub(crate) fn merge_plan(&self) -> Option<MergePlan> {
-        plan(&self.manifest())
+        plan(&self.manifest(), self.home.keys.newest())
+    }
+
+    /// Bytes of files that are sealed under an older key than this one.
+    pub(crate) fn bytes_older_than(&self, generation: KeyGeneration) -> u64 {
+        let manifest = self.manifest.lock();
+        manifest.files.iter().filter(|file| file.generation < generation).map(|file| file.bytes).sum()
+    }
+
+    /// Seals the manifest anew.
+    pub(crate) fn reseal_manifest(&self) -> Result<()> {
+        self.publish(|_| Ok(()))
     }
 
     /// All files into a new base, whether it is time or not.
@@ -193,7 +205,8 @@ impl Checkpoints {
         entries: Box<dyn Iterator<Item = Result<Entry>> + '_>,
     ) -> Result<FileEntry> {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let file = FileEntry::new(number, kind, range, self.home.random_id());
+        let generation = self.home.keys.newest();
+        let file = FileEntry::new(number, kind, range, generation, self.home.random_id());
         let path = self.directory.join(file.name());
         self.passing.lock().insert(file.name());
         let written = writer::write(&self.home, &path, file, entries);
@@ -220,11 +233,12 @@ fn closed() -> Error {
     Error::Halted { reason: "the file system is being closed".to_owned() }
 }
 
-fn plan(manifest: &Manifest) -> Option<MergePlan> {
+fn plan(manifest: &Manifest, newest: KeyGeneration) -> Option<MergePlan> {
     let (bases, deltas): (Vec<FileEntry>, Vec<FileEntry>) =
         manifest.files.iter().partition(|file| file.kind == Kind::Base);
     let bytes = |files: &[FileEntry]| files.iter().map(|file| file.bytes).sum::<u64>();
-    if bytes(&deltas) > bytes(&bases).max(DELTA_BYTES_KEPT) {
+    let sealed_before = manifest.files.iter().any(|file| file.generation < newest);
+    if sealed_before || bytes(&deltas) > bytes(&bases).max(DELTA_BYTES_KEPT) {
         return Some(MergePlan { kind: Kind::Base, files: manifest.files.clone() });
     }
     (deltas.len() > DELTAS_MAX).then_some(MergePlan { kind: Kind::Delta, files: deltas })
@@ -237,26 +251,39 @@ mod tests {
     fn manifest(files: &[(Kind, u64)]) -> Manifest {
         let entry = |(number, (kind, bytes)): (usize, &(Kind, u64))| {
             let lsn = Lsn(number as u64 + 1);
-            FileEntry { bytes: *bytes, ..FileEntry::new(number as u64, *kind, (lsn, lsn), [0; 16]) }
+            let file = FileEntry::new(number as u64, *kind, (lsn, lsn), KeyGeneration::FIRST, [0; 16]);
+            FileEntry { bytes: *bytes, ..file }
         };
         let files = files.iter().enumerate().map(entry).collect();
         Manifest { epoch: Epoch(1), index: [0; 16], files }
     }
 
+    fn due(manifest: &Manifest) -> Option<MergePlan> {
+        plan(manifest, KeyGeneration::FIRST)
+    }
+
+    #[test]
+    fn what_is_sealed_under_an_older_key_is_rewritten_whole() {
+        let files = manifest(&[(Kind::Base, 1), (Kind::Delta, 1)]);
+        assert_eq!(due(&files), None);
+        let all = plan(&files, KeyGeneration(2)).unwrap();
+        assert_eq!((all.kind, all.files.len()), (Kind::Base, 2));
+    }
+
     #[test]
     fn deltas_are_merged_into_the_base_when_they_outweigh_it() {
         const KEPT: u64 = DELTA_BYTES_KEPT;
-        assert_eq!(plan(&manifest(&[(Kind::Delta, KEPT)])), None);
-        assert_eq!(plan(&manifest(&[(Kind::Base, 3 * KEPT), (Kind::Delta, 2 * KEPT)])), None);
+        assert_eq!(due(&manifest(&[(Kind::Delta, KEPT)])), None);
+        assert_eq!(due(&manifest(&[(Kind::Base, 3 * KEPT), (Kind::Delta, 2 * KEPT)])), None);
         let outweighed = manifest(&[(Kind::Base, KEPT), (Kind::Delta, KEPT), (Kind::Delta, 1)]);
-        assert_eq!(plan(&outweighed).map(|plan| (plan.kind, plan.files.len())), Some((Kind::Base, 3)));
+        assert_eq!(due(&outweighed).map(|plan| (plan.kind, plan.files.len())), Some((Kind::Base, 3)));
     }
 
     #[test]
     fn many_small_deltas_become_one_without_touching_the_base() {
         let mut files = vec![(Kind::Base, 1000)];
         files.extend([(Kind::Delta, 10)].repeat(DELTAS_MAX + 1));
-        let plan = plan(&manifest(&files)).unwrap();
+        let plan = due(&manifest(&files)).unwrap();
         assert_eq!((plan.kind, plan.files.len()), (Kind::Delta, DELTAS_MAX + 1));
         assert!(plan.files.iter().all(|file| file.kind == Kind::Delta));
     }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use crate::error::Result;
 
 pub(crate) use marker::{BootId, Marker, MarkerState};
-pub(crate) use sealed::Index;
+pub(crate) use sealed::{Index, Resealed};
 pub(crate) use sled_store::SledIndexes;
 
 /// Opens what holds an index.

@@ -60,13 +60,13 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
     })
 }
 
-struct IndexPaths {
+pub(super) struct IndexPaths {
     index: PathBuf,
-    marker: PathBuf,
+    pub(super) marker: PathBuf,
 }
 
 impl IndexPaths {
-    fn below(directory: &Path) -> Self {
+    pub(super) fn below(directory: &Path) -> Self {
         IndexPaths { index: directory.join("index"), marker: directory.join("index.marker") }
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::{Epoch, FileSystemId, Lsn};
 use crate::journal::{Journal, Progress, Ticket};
-use crate::keys::DataKey;
+use crate::keys::KeyRing;
 use crate::limits::{JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES};
 use crate::threads;
 
@@ -86,12 +86,12 @@ impl Store {
         directory: &Path,
         disk: &Arc<dyn Disk>,
         environment: &Environment,
-        key: &DataKey,
+        keys: &KeyRing,
         file_system: FileSystemId,
         _budgets: StoreBudgets,
     ) -> Result<()> {
         let (disk, environment) = (Arc::clone(disk), environment.clone());
-        recovery::create(directory, &Home { disk, environment, key: key.clone(), file_system })
+        recovery::create(directory, &Home { disk, environment, keys: keys.clone(), file_system })
     }
 
     /// Opens a store, recovering what the last run left.
@@ -99,11 +99,11 @@ impl Store {
         directory: &Path,
         disk: Arc<dyn Disk>,
         environment: Environment,
-        key: &DataKey,
+        keys: &KeyRing,
         file_system: FileSystemId,
         budgets: StoreBudgets,
     ) -> Result<Arc<Self>> {
-        let home = Home { disk, environment, key: key.clone(), file_system };
+        let home = Home { disk, environment, keys: keys.clone(), file_system };
         let boot = BootId::current(home.disk.as_ref());
         Self::open_in_boot(directory, home, budgets, &boot)
     }

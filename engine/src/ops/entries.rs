@@ -164,7 +164,12 @@ mod tests {
         let key_file = home.path().join("key");
         KeyFile::create(&key_file, environment.entropy.as_ref()).unwrap();
         let cold = ColdStoreConfig::Directory(home.path().join("cold"));
-        let options = OpenOptions { key_file, cold, environment, budgets: Budgets::default() };
+        let options = OpenOptions {
+            key: crate::KeySource::File(key_file),
+            cold,
+            environment,
+            budgets: Budgets::default(),
+        };
         let data = home.path().join("data");
         let id = FileSystem::make(&data, &options).unwrap();
         let substitutes = Substitutes { names: |_| NameHasher::colliding(), ..Substitutes::default() };

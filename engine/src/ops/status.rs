@@ -56,6 +56,7 @@ impl Volume {
                 dead_segments: self.dead_segments()?.len() as u64,
             },
             requests: self.cold.requests(),
+            keys: self.key_status()?,
             health: self.health(),
         })
     }

@@ -127,9 +127,7 @@ impl Volume {
     }
 
     pub(crate) fn new_segment_id(&self) -> SegmentId {
-        let mut id = [0; 16];
-        self.environment.entropy.fill(&mut id);
-        SegmentId(id)
+        SegmentId::generate(self.environment.entropy.as_ref(), self.keys.ring().newest())
     }
 
     /// Records durably that an object of this name may come to be, and keeps it from being collected while it does.

@@ -34,7 +34,7 @@ use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
 use crate::file_system::ColdStoreConfig;
 use crate::identity::{FileSystemId, SegmentId};
-use crate::keys::DataKey;
+use crate::keys::KeyRing;
 use crate::threads::blocking;
 use crate::tiering::Requests;
 use location::Location;
@@ -49,7 +49,7 @@ pub(crate) struct ColdTier {
     stack: Stack,
     location: Location,
     file_system: FileSystemId,
-    data_key: DataKey,
+    keys: KeyRing,
     environment: Environment,
 }
 
@@ -59,9 +59,9 @@ impl ColdTier {
         config: &ColdStoreConfig,
         file_system: FileSystemId,
         environment: Environment,
-        data_key: &DataKey,
+        keys: &KeyRing,
     ) -> Result<ColdTier> {
-        Ok(Self::over(location::open_store(config)?, config, file_system, environment, data_key))
+        Ok(Self::over(location::open_store(config)?, config, file_system, environment, keys))
     }
 
     /// A cold tier in a store that is open.
@@ -70,11 +70,11 @@ impl ColdTier {
         config: &ColdStoreConfig,
         file_system: FileSystemId,
         environment: Environment,
-        data_key: &DataKey,
+        keys: &KeyRing,
     ) -> ColdTier {
         let location = Location::new(config, file_system);
         let stack = Stack::new(objects, &environment);
-        ColdTier { stack, location, file_system, data_key: data_key.clone(), environment }
+        ColdTier { stack, location, file_system, keys: keys.clone(), environment }
     }
 
     /// Finds out whether the store can do what tidefs needs; [`OpenError::ColdStore`] says what is wrong. Takes at most
@@ -95,8 +95,8 @@ impl ColdTier {
     /// An id is used for one list of blocks only: another list would be sealed with the same counters. So after an error
     /// either the same blocks are put again, or a new id is taken.
     pub(crate) async fn put(&self, segment: SegmentId, blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
-        let (file_system, data_key) = (self.file_system, self.data_key.clone());
-        let (content, addresses) = blocking(move || seal(file_system, &data_key, segment, blocks)).await?;
+        let (file_system, keys) = (self.file_system, self.keys.clone());
+        let (content, addresses) = blocking(move || seal(file_system, &keys, segment, blocks)).await?;
         let path = self.location.segment(segment);
         let create = Request::Create { path: path.clone(), content: content.clone().into() };
         match self.stack.store.call(&create).await {
@@ -149,7 +149,7 @@ impl ColdTier {
 
     /// Every block in a segment.
     pub(crate) async fn directory(&self, segment: SegmentId) -> Result<Vec<DirectoryEntry>> {
-        let opener = SegmentOpener::new(self.file_system, &self.data_key, segment);
+        let opener = SegmentOpener::new(self.file_system, &self.keys, segment)?;
         let cut_short = || Error::corrupt(format!("segment {segment}: the directory is cut short"));
         let (mut start, object_bytes) = self.get(segment, 0..DIRECTORY_GUESS_BYTES).await?;
         let (header, rest) = start.split_at_checked(HEADER_BYTES).ok_or_else(cut_short)?;
@@ -177,8 +177,8 @@ impl ColdTier {
     }
 
     /// What opens the blocks of a segment.
-    pub(crate) fn opener(&self, segment: SegmentId) -> SegmentOpener {
-        SegmentOpener::new(self.file_system, &self.data_key, segment)
+    pub(crate) fn opener(&self, segment: SegmentId) -> Result<SegmentOpener> {
+        SegmentOpener::new(self.file_system, &self.keys, segment)
     }
 
     /// The names of objects below the file system's prefix that are of no segment.
@@ -223,7 +223,7 @@ impl ColdTier {
         let (bytes, _) = self.get(run.segment, run.range.clone()).await?;
         let members: Vec<(usize, Wanted)> =
             run.members.iter().filter_map(|&member| Some((member, *wanted.get(member)?))).collect();
-        let opener = SegmentOpener::new(self.file_system, &self.data_key, run.segment);
+        let opener = SegmentOpener::new(self.file_system, &self.keys, run.segment)?;
         blocking(move || {
             let open = |(position, (address, identity)): (usize, Wanted)| {
                 let opened = opener.open_frame(&address, identity, slice_of(&run, &bytes, &address))?;
@@ -271,13 +271,13 @@ impl ColdTier {
 
 fn seal(
     file_system: FileSystemId,
-    data_key: &DataKey,
+    keys: &KeyRing,
     segment: SegmentId,
     blocks: Vec<PlainBlock>,
 ) -> Result<(Bytes, Vec<BlockAddress>)> {
     let packed = blocks.into_iter().map(PackedBlock::compressed).collect::<Result<Vec<_>>>()?;
     let mut object = Vec::new();
-    let mut sealer = SegmentSealer::begin(file_system, data_key, segment, &mut object)?;
+    let mut sealer = SegmentSealer::begin(file_system, keys, segment, &mut object)?;
     let addresses = sealer.seal_batch(&packed, &mut object)?;
     Ok((object.into(), addresses))
 }

@@ -83,6 +83,12 @@ impl Volume {
         Ok(collected)
     }
 
+    /// Rewrites what is live in one segment.
+    pub(super) async fn collect_segment(&self, segment: SegmentId, record: SegmentRecord) -> Result<()> {
+        let _alone = self.collector.running.lock().await;
+        self.collect(&[(segment, record)], record.tier, &mut Collected::default()).await
+    }
+
     /// What a collection would do now.
     pub(crate) fn collection_plan(&self) -> Result<CollectionPlan> {
         let segments = self.segments()?;

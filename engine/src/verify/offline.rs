@@ -15,11 +15,12 @@ use super::site::Site;
 use super::structure::Found;
 use crate::data::StandardTier;
 use crate::disk::{Disk, RealDisk};
+use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
 use crate::file_system::OpenOptions;
 use crate::home::Home;
 use crate::identity::FileSystemId;
-use crate::keys::{DataKey, DirectoryLock, KeyFile, Superblock};
+use crate::keys::{DirectoryLock, IdentitySecret, KeyKeeper};
 use crate::metadata::offline::OfflineStore;
 use crate::tiers::ColdTier;
 use crate::volume::{Look, NameHasher};
@@ -75,11 +76,12 @@ impl Offline<'_> {
         &self,
         options: &VerifyOptions,
         progress: &VerifyProgress,
-        hasher: impl FnOnce(&DataKey) -> NameHasher,
+        hasher: impl FnOnce(&IdentitySecret) -> NameHasher,
     ) -> Result<VerifyReport> {
         let mut found = Found::new(options.findings_max);
         progress.enter(Stage::Metadata, 0);
-        let Some(home) = self.home(&mut found)? else { return Ok(unnamed(found)) };
+        let Some(keys) = self.keys(&mut found)? else { return Ok(unnamed(found)) };
+        let home = self.home(&keys);
         deep::raw(&home, self.directory, &mut found)?;
         let store = match OfflineStore::load(&home, self.directory, |bytes| progress.advance(bytes)) {
             Ok(store) => store,
@@ -93,9 +95,9 @@ impl Offline<'_> {
         let environment = self.open.environment.clone();
         let segments = self.directory.join("segments");
         let standard =
-            StandardTier::open(&segments, disk, environment.clone(), &home.key, self.id, u64::MAX)?;
-        let cold = ColdTier::open(&self.open.cold, self.id, environment, &home.key)?;
-        let names = hasher(&home.key);
+            StandardTier::open(&segments, disk, environment.clone(), keys.ring(), self.id, u64::MAX)?;
+        let cold = ColdTier::open(&self.open.cold, self.id, environment, keys.ring())?;
+        let names = hasher(keys.identity());
         let site = Site {
             look: &store,
             names: &names,
@@ -109,21 +111,24 @@ impl Offline<'_> {
     }
 
     /// Unlocks the file system; `None` if its superblock is damaged, without which nothing can be read.
-    pub(super) fn home(&self, found: &mut Found) -> Result<Option<Home>> {
-        let keys = KeyFile::open(&self.open.key_file)?;
-        match Superblock::open(self.directory, self.disk.as_ref(), &keys, self.id) {
-            Ok((_, key)) => Ok(Some(Home {
-                disk: Arc::clone(&self.disk),
-                environment: self.open.environment.clone(),
-                key,
-                file_system: self.id,
-            })),
-            Err(Error::Open(error @ OpenError::WrongKey { .. })) => Err(error.into()),
-            Err(error) => {
+    pub(super) fn keys(&self, found: &mut Found) -> Result<Option<KeyKeeper>> {
+        match KeyKeeper::open(self.directory, &self.environment(), &self.open.key, self.id) {
+            Ok(keeper) => Ok(Some(keeper)),
+            Err(error @ Error::Open(OpenError::Damaged { .. } | OpenError::KeyGenerationMissing { .. })) => {
                 deep::file_damage(error, found)?;
                 Ok(None)
             }
+            Err(error) => Err(error),
         }
+    }
+
+    pub(super) fn home(&self, keys: &KeyKeeper) -> Home {
+        let (disk, environment) = (Arc::clone(&self.disk), self.environment());
+        Home { disk, environment, keys: keys.ring().clone(), file_system: self.id }
+    }
+
+    fn environment(&self) -> Environment {
+        Environment { disk: Arc::clone(&self.disk), ..self.open.environment.clone() }
     }
 }
 

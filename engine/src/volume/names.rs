@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher24;
 
 use crate::identity::InodeId;
-use crate::keys::DataKey;
+use crate::keys::IdentitySecret;
 
 /// Hashes names under a key of the file system.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub(crate) const COLLISIONS_MAX: u64 = 256;
 const HASH_BITS: u32 = 55;
 
 impl NameHasher {
-    pub(crate) fn new(key: &DataKey) -> Self {
-        let secret = key.derive_secret("names", b"");
+    pub(crate) fn new(secret: &IdentitySecret) -> Self {
+        let secret = secret.derive_secret("names", b"");
         let mut half = [0; 16];
         if let Some(first) = secret.first_chunk::<16>() {
             half = *first;
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn cookies_are_stable_and_in_range() {
-        let hasher = NameHasher::new(&DataKey::from_bytes([1; 32]));
+        let hasher = NameHasher::new(&IdentitySecret::from_bytes([1; 32]));
         let cookie = hasher.first_cookie(InodeId::ROOT, b"name");
         assert_eq!(cookie, hasher.first_cookie(InodeId::ROOT, b"name"));
         assert_ne!(cookie, hasher.first_cookie(InodeId(2), b"name"));

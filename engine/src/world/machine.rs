@@ -18,7 +18,7 @@ use crate::error;
 use crate::file_system::open::{Substitutes, open_with};
 use crate::file_system::{ColdStoreConfig, FileSystem, OpenOptions};
 use crate::identity::FileSystemId;
-use crate::keys::KeyFile;
+use crate::keys::{KeyFile, KeySource};
 use crate::threads::simulated::Schedule;
 use crate::tiers::fault::FaultyStore;
 
@@ -67,7 +67,7 @@ impl Machine {
     fn options(&self) -> OpenOptions {
         const MIB: u64 = 1 << 20;
         OpenOptions {
-            key_file: self.local.path().join("key"),
+            key: KeySource::File(self.local.path().join("key")),
             cold: ColdStoreConfig::Directory(PathBuf::from("/cold")),
             environment: Environment {
                 clock: self.clock.clone(),

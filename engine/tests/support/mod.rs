@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use engine::{
     Authority, Budgets, ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem,
-    FileSystemId, InodeId, KeyFile, OpenOptions, SetAttributes, Stability,
+    FileSystemId, InodeId, KeyFile, KeySource, OpenOptions, SetAttributes, Stability,
 };
 use tempfile::TempDir;
 
@@ -36,7 +36,7 @@ impl Home {
 
     pub(crate) fn options(&self) -> OpenOptions {
         OpenOptions {
-            key_file: self.directory.path().join("tidefs.key"),
+            key: KeySource::File(self.directory.path().join("tidefs.key")),
             cold: ColdStoreConfig::Directory(self.cold()),
             environment: Environment::system(),
             budgets: self.budgets,

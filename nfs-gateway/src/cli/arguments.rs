@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use engine::FileSystemId;
 use lifecycle::{Age, ToPrimary};
 
-use crate::config::{BucketAddress, ByteSize, ColdChoice, Layer, parse_listen};
+use crate::config::{BucketAddress, ByteSize, ColdChoice, KeyChoice, Layer, parse_listen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +39,9 @@ pub(super) enum Command {
     /// Show, set and run the policy by which files move between the tiers.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
+    /// Show, rotate and destroy the keys that everything at rest is sealed with.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print or check the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -65,11 +68,22 @@ pub(super) struct ServeFlags {
     /// Where NFS is served [default: 127.0.0.1:2049] [env: TIDEFS_LISTEN].
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub(super) listen: Option<SocketAddr>,
-    /// The key, outside of the data directory [default: tidefs.key beside the configuration file] [env: TIDEFS_KEY_FILE].
-    #[arg(long, value_name = "FILE")]
-    pub(super) key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
     #[command(flatten)]
     pub(super) cold: ColdFlags,
+}
+
+/// What opens the file systems.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Key")]
+pub(super) struct KeyFlags {
+    /// The key, outside of the data directory [default: tidefs.key beside the configuration file] [env: TIDEFS_KEY_FILE].
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_file")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A file whose first line is a passphrase, instead of a key [env: TIDEFS_PASSPHRASE_FILE].
+    #[arg(long, value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
 }
 
 /// Where cold files go.
@@ -157,12 +171,11 @@ pub(super) struct VerifyCommand {
     /// Read at most this much data per second [default: as fast as it goes].
     #[arg(long, value_name = "SIZE")]
     pub(super) bytes_per_second: Option<ByteSize>,
-    /// Without a server: the key [default: as for serve] [env: TIDEFS_KEY_FILE].
-    #[arg(long, value_name = "FILE")]
-    pub(super) key_file: Option<PathBuf>,
     /// Without a server: the local directory of the cold tier [default: as for serve] [env: TIDEFS_COLD_DIR].
     #[arg(long, value_name = "DIR")]
     pub(super) cold_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
     #[command(flatten)]
     pub(super) target: TargetFlags,
 }
@@ -237,6 +250,60 @@ pub(super) struct ExplainCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Show what wraps the keys, which data keys there are, and how far a rotation is.
+    Show(KeyShowCommand),
+    /// Make a new data key, and seal everything anew under it in the background.
+    Rotate(KeyRotateCommand),
+    /// Destroy the keys of a file system for ever: nothing opens its data any more.
+    Shred(KeyShredCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tidefs key show\n  tidefs key show --json | jq .resealing")]
+pub(super) struct KeyShowCommand {
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+}
+
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  tidefs key rotate
+  tidefs key rotate --new-key-file /root/tidefs-2.key
+  tidefs key rotate --new-passphrase-file /run/secrets/tidefs
+
+With a server running it does the work, beside its other work and at most 64 MiB/s; else the next start does. A rotation that is
+interrupted goes on at the next start. At its end the older data keys are forgotten: they open nothing any more.";
+
+#[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
+pub(super) struct KeyRotateCommand {
+    /// Wrap the keys with the key of this file from now on; it is made if it is not there.
+    #[arg(long, value_name = "FILE", conflicts_with = "new_passphrase_file")]
+    pub(super) new_key_file: Option<PathBuf>,
+    /// Wrap the keys with the passphrase in the first line of this file from now on.
+    #[arg(long, value_name = "FILE")]
+    pub(super) new_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) key: KeyFlags,
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tidefs key shred --yes-destroy fs-0123456789abcdef0\n\n\
+The server must not run. There is no way back.")]
+pub(super) struct KeyShredCommand {
+    /// The file system whose keys are destroyed.
+    #[arg(long, value_name = "fs-…", value_parser = parse_file_system)]
+    pub(super) yes_destroy: FileSystemId,
+    #[command(flatten)]
+    pub(super) place: PlaceFlags,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Print a commented configuration file with every setting at its default.
     Example,
@@ -253,7 +320,7 @@ impl ServeFlags {
         let ColdFlags { bucket, endpoint, region, cold_dir } = self.cold;
         Layer {
             listen: self.listen,
-            key_file: self.key_file,
+            key: self.key.choice(),
             cold: bucket.map(ColdChoice::Bucket).or(cold_dir.map(ColdChoice::Directory)),
             endpoint,
             region,
@@ -265,12 +332,26 @@ impl ServeFlags {
 impl VerifyCommand {
     pub(super) fn layer(&self) -> Layer {
         Layer {
-            key_file: self.key_file.clone(),
+            key: self.key.choice(),
             cold: self.cold_dir.clone().map(ColdChoice::Directory),
             data: self.target.place.data.clone(),
             config: self.target.place.config.clone(),
             ..Layer::default()
         }
+    }
+}
+
+impl KeyRotateCommand {
+    pub(super) fn new_key(&self) -> Option<KeyChoice> {
+        let file = self.new_key_file.clone().map(KeyChoice::KeyFile);
+        file.or_else(|| self.new_passphrase_file.clone().map(KeyChoice::PassphraseFile))
+    }
+}
+
+impl KeyFlags {
+    pub(super) fn choice(&self) -> Option<KeyChoice> {
+        let file = self.key_file.clone().map(KeyChoice::KeyFile);
+        file.or_else(|| self.passphrase_file.clone().map(KeyChoice::PassphraseFile))
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn check(file: PathBuf, surroundings: &Surroundings) -> Result<(), Fa
         "{} is right: data {}, key {}, listen {}",
         file.display(),
         settings.data.display(),
-        settings.key_file.display(),
+        settings.key.path().display(),
         settings.listen
     ))
 }

@@ -70,6 +70,10 @@ fn table(status: &FileSystemStatus) -> String {
         ("nfs", format!("{}: {clients}, {connections}, {opens}, {locks}{grace}", target.listen))
     }));
     rows.extend(lifecycle_rows(&status.lifecycle));
+    let key = engine.keys.generations.last().map_or(0, |key| key.generation);
+    let resealing = engine.keys.resealing.is_some().then(|| super::key::resealing(&engine.keys));
+    let resealing = resealing.map_or_else(String::new, |line| format!("; re-sealing: {line}"));
+    rows.push(("key", format!("generation {key}, {}{resealing}", engine.keys.wrapped_with)));
     rows.push(("health", health(engine)));
     format!("{}\n\n{tiers}\n\n{}", engine.id, facts(rows))
 }

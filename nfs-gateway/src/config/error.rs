@@ -29,10 +29,10 @@ pub(crate) enum ConfigError {
     #[error("the home directory is unknown ($HOME is not set); name a place with {what}")]
     NoHome { what: &'static str },
     #[error(
-        "key file {} is below the data directory {}: whoever gets the data would get the key; name a place outside with --key-file",
+        "key file {} is below the data directory {}: whoever gets the data would get the key; name a place outside with {flag}",
         key_file.display(), data.display()
     )]
-    KeyInData { key_file: PathBuf, data: PathBuf },
+    KeyInData { key_file: PathBuf, data: PathBuf, flag: &'static str },
     #[error(
         "the cold directory {} is or holds the data directory {}; choose another --cold-dir",
         directory.display(), data.display()

@@ -16,6 +16,8 @@ pub(crate) const EXAMPLE: &str = r##"# tidefs.toml: settings of `tidefs serve`.
 # The key that opens everything. Never inside the data directory. WITHOUT IT THE DATA IS LOST: keep a copy elsewhere.
 # The default place is beside this file.
 #key_file = "~/.config/tidefs/tidefs.key"
+# Instead of a key: a file whose first line is a passphrase. Nobody else may be able to read it (chmod 600).
+# passphrase_file = "/run/secrets/tidefs"
 
 # What is logged to stderr: error, warn, info, debug or trace, or a filter such as "info,engine=debug".
 #log = "info"

@@ -7,11 +7,12 @@ use engine::FileSystemId;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::layer::{BudgetLayer, ColdChoice, Layer, ScrubLayer};
+use super::layer::{BudgetLayer, ColdChoice, KeyChoice, Layer, ScrubLayer};
 use super::values::{BucketAddress, ByteSize, parse_endpoint, parse_listen};
 use super::{ConfigError, MountTarget, Surroundings};
 
-const TOP: &[&str] = &["data", "listen", "key_file", "log", "cold", "budgets", "scrub", "mount_target"];
+const TOP: &[&str] =
+    &["data", "listen", "key_file", "passphrase_file", "log", "cold", "budgets", "scrub", "mount_target"];
 const COLD: &[&str] = &["directory", "bucket", "endpoint", "region"];
 const BUDGETS: &[&str] =
     &["journal", "overlay", "index_cache", "write_buffer", "block_cache", "segment", "object"];
@@ -56,7 +57,8 @@ impl Reader<'_> {
             match item.name {
                 "data" => layer.data = Some(self.path(&item)?),
                 "listen" => layer.listen = Some(item.text(parse_listen)?),
-                "key_file" => layer.key_file = Some(self.path(&item)?),
+                "key_file" => self.key(&item, KeyChoice::KeyFile, &mut layer)?,
+                "passphrase_file" => self.key(&item, KeyChoice::PassphraseFile, &mut layer)?,
                 "log" => layer.log = Some(item.text(|text| Ok(text.to_owned()))?),
                 "cold" => self.cold(&item, &mut layer)?,
                 "budgets" => layer.budgets = self.budgets(&item)?,
@@ -65,6 +67,20 @@ impl Reader<'_> {
             }
         }
         Ok(layer)
+    }
+
+    fn key(
+        &self,
+        item: &Item<'_, '_>,
+        choice: impl FnOnce(PathBuf) -> KeyChoice,
+        layer: &mut Layer,
+    ) -> Result<(), ConfigError> {
+        if layer.key.replace(choice(self.path(item)?)).is_some() {
+            return Err(
+                item.bad("`key_file` and `passphrase_file` are both set; keep one of the two".to_owned())
+            );
+        }
+        Ok(())
     }
 
     fn cold(&self, cold: &Item<'_, '_>, layer: &mut Layer) -> Result<(), ConfigError> {

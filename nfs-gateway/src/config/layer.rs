@@ -1,10 +1,11 @@
 //! The settings of one source; what a source does not say is `None`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::{Budgets, ScrubOptions};
+use engine::{Budgets, KeySource, Passphrase, ScrubOptions};
+use serde::{Deserialize, Serialize};
 
 use super::values::{BucketAddress, parse_endpoint, parse_listen};
 use super::{ConfigError, MountTarget, Surroundings};
@@ -15,7 +16,7 @@ pub(crate) struct Layer {
     pub(crate) config: Option<PathBuf>,
     pub(crate) data: Option<PathBuf>,
     pub(crate) listen: Option<SocketAddr>,
-    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) key: Option<KeyChoice>,
     pub(crate) cold: Option<ColdChoice>,
     pub(crate) endpoint: Option<String>,
     pub(crate) region: Option<String>,
@@ -23,6 +24,38 @@ pub(crate) struct Layer {
     pub(crate) budgets: BudgetLayer,
     pub(crate) scrub: ScrubLayer,
     pub(crate) mount_targets: Vec<MountTarget>,
+}
+
+/// A key file or a file with a passphrase: a source that names one takes back the other of the sources below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KeyChoice {
+    KeyFile(PathBuf),
+    PassphraseFile(PathBuf),
+}
+
+impl KeyChoice {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            KeyChoice::KeyFile(path) | KeyChoice::PassphraseFile(path) => path,
+        }
+    }
+
+    /// What the engine opens file systems with.
+    pub(crate) fn source(&self) -> Result<KeySource, engine::OpenError> {
+        Ok(match self {
+            KeyChoice::KeyFile(path) => KeySource::File(path.clone()),
+            KeyChoice::PassphraseFile(path) => KeySource::Passphrase(Passphrase::from_file(path)?),
+        })
+    }
+
+    pub(crate) fn at(self, place: impl FnOnce(&Path) -> PathBuf) -> KeyChoice {
+        match self {
+            KeyChoice::KeyFile(path) => KeyChoice::KeyFile(place(&path)),
+            KeyChoice::PassphraseFile(path) => KeyChoice::PassphraseFile(place(&path)),
+        }
+    }
 }
 
 /// A bucket or a directory: a source that names one takes back the other of the sources below it.
@@ -95,11 +128,22 @@ impl Layer {
             (Some(bucket), None) => Some(ColdChoice::Bucket(bucket)),
             (None, directory) => directory.map(ColdChoice::Directory),
         };
+        let key_file = surroundings.variable("TIDEFS_KEY_FILE").map(PathBuf::from);
+        let passphrase_file = surroundings.variable("TIDEFS_PASSPHRASE_FILE").map(PathBuf::from);
+        let key = match (key_file, passphrase_file) {
+            (Some(_), Some(_)) => {
+                let problem = "TIDEFS_KEY_FILE is set too; set one of the two".to_owned();
+                return Err(ConfigError::InEnvironment { name: "TIDEFS_PASSPHRASE_FILE", problem });
+            }
+            (key_file, passphrase_file) => {
+                key_file.map(KeyChoice::KeyFile).or(passphrase_file.map(KeyChoice::PassphraseFile))
+            }
+        };
         Ok(Layer {
             config: surroundings.variable("TIDEFS_CONFIG").map(PathBuf::from),
             data: surroundings.variable("TIDEFS_DATA").map(PathBuf::from),
             listen: read(surroundings, "TIDEFS_LISTEN", parse_listen)?,
-            key_file: surroundings.variable("TIDEFS_KEY_FILE").map(PathBuf::from),
+            key,
             cold,
             endpoint: read(surroundings, "TIDEFS_ENDPOINT", parse_endpoint)?,
             region: surroundings.variable("TIDEFS_REGION").map(str::to_owned),
@@ -117,7 +161,7 @@ impl Layer {
             config: self.config.or(below.config),
             data: self.data.or(below.data),
             listen: self.listen.or(below.listen),
-            key_file: self.key_file.or(below.key_file),
+            key: self.key.or(below.key),
             endpoint: self.endpoint.or(unless_local(below.endpoint)),
             region: self.region.or(unless_local(below.region)),
             cold: self.cold.or(below.cold),

@@ -56,6 +56,7 @@ fn a_bad_value_has_its_line_and_what_is_allowed() {
         ("[budgets]\n\nobject = 5", 3, "from 1MiB to 1TiB"),
         ("[cold]\nbucket = \"pile\"", 2, "s3://NAME/PREFIX"),
         ("[cold]\nendpoint = \"x\"", 2, "http://127.0.0.1:9000"),
+        ("key_file = \"/k\"\npassphrase_file = \"/p\"", 2, "keep one"),
         ("[cold]\nbucket = \"s3://p\"\ndirectory = \"/d\"", 3, "keep one"),
         ("cold = \"s3://x\"", 1, "[cold]"),
         ("[[mount_target]]\nfile_system = \"fs-1\"", 2, "fs-0123456789abcdef0"),
@@ -95,7 +96,7 @@ fn flags_go_over_the_environment_and_it_over_the_file() {
     assert_eq!(settings.log, "warn");
     assert_eq!(settings.budgets.object_bytes, 8 << 20);
     assert_eq!(settings.budgets.journal_bytes, Budgets::default().journal_bytes);
-    assert_eq!(settings.key_file, directory.path().canonicalize().unwrap().join("tidefs.key"));
+    assert_eq!(settings.key, KeyChoice::KeyFile(directory.path().canonicalize().unwrap().join("tidefs.key")));
     assert!(matches!(settings.cold, ColdStoreConfig::Bucket { endpoint: Some(_), .. }));
 
     let local = Layer { cold: Some(ColdChoice::Directory("/cold".into())), ..Layer::default() };
@@ -118,6 +119,20 @@ fn bad_variables_and_contradictions_are_named() {
 }
 
 #[test]
+fn a_passphrase_takes_the_place_of_the_key_of_the_sources_below() {
+    let surroundings = Surroundings::of(&[("HOME", HOME), ("TIDEFS_PASSPHRASE_FILE", "/secret")]);
+    let environment = Layer::from_environment(&surroundings).unwrap();
+    let file = parse_file("key_file = \"/k\"", &surroundings).unwrap();
+    let flags = Layer { key: Some(KeyChoice::KeyFile("/flag".into())), ..Layer::default() };
+    let key = |layer| Settings::resolve(layer, None, &surroundings).unwrap().key;
+    assert_eq!(key(environment.clone().over(file)), KeyChoice::PassphraseFile("/secret".into()));
+    assert_eq!(key(flags.over(environment)), KeyChoice::KeyFile("/flag".into()));
+    let both = Surroundings::of(&[("TIDEFS_KEY_FILE", "/k"), ("TIDEFS_PASSPHRASE_FILE", "/p")]);
+    let error = Layer::from_environment(&both).unwrap_err();
+    assert!(matches!(error, ConfigError::InEnvironment { name: "TIDEFS_PASSPHRASE_FILE", .. }), "{error}");
+}
+
+#[test]
 fn the_key_is_never_below_the_data_whatever_the_spelling() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
@@ -125,12 +140,19 @@ fn the_key_is_never_below_the_data_whatever_the_spelling() {
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&data, &link).unwrap();
     for key in [data.join("tidefs.key"), link.join("new/tidefs.key"), data.join("x/../tidefs.key")] {
-        let layer = Layer { data: Some(data.clone()), key_file: Some(key.clone()), ..Layer::default() };
+        let layer = Layer {
+            data: Some(data.clone()),
+            key: Some(KeyChoice::KeyFile(key.clone())),
+            ..Layer::default()
+        };
         let result = Settings::resolve(layer, None, &home());
         assert!(matches!(result, Err(ConfigError::KeyInData { .. })), "{}", key.display());
     }
-    let beside =
-        Layer { data: Some(data), key_file: Some(directory.path().join("data.key")), ..Layer::default() };
+    let beside = Layer {
+        data: Some(data),
+        key: Some(KeyChoice::KeyFile(directory.path().join("data.key"))),
+        ..Layer::default()
+    };
     assert!(Settings::resolve(beside, None, &home()).is_ok());
 }
 

@@ -3,6 +3,7 @@
 use lifecycle::{LifecycleStatus, PassSummary, Progress};
 use serde::{Deserialize, Serialize};
 
+use crate::config::KeyChoice;
 use crate::server::NfsStatus;
 
 /// The server as a whole.
@@ -57,6 +58,14 @@ impl From<NfsStatus> for Nfs {
 pub(crate) struct RunRequest {
     /// As fast as it goes if absent.
     pub(crate) bytes_per_second: Option<u64>,
+}
+
+/// How a key is to be rotated. Secrets are not sent: the server reads the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RotateRequest {
+    /// What wraps the keys from now on; as before if absent.
+    pub(crate) new_key: Option<KeyChoice>,
 }
 
 /// One line of the answer to a run.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use engine::FileSystemId;
+use engine::{FileSystemId, KeyStatus};
 use lifecycle::{Explanation, LifecycleStatus, Policy, PolicyChange};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use super::api::{FileSystemStatus, MountTargetStatus, RunRequest, ServerStatus};
+use super::api::{FileSystemStatus, MountTargetStatus, RotateRequest, RunRequest, ServerStatus};
 use super::error::Failure;
 use super::run;
 use super::verify::{self, VerifyRequest};
@@ -30,6 +30,8 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .route("/v1/file-systems/{id}/lifecycle", get(lifecycle_status).put(set_policy))
         .route("/v1/file-systems/{id}/lifecycle/run", post(run_pass))
         .route("/v1/file-systems/{id}/lifecycle/explain", get(explain))
+        .route("/v1/file-systems/{id}/key", get(key_status))
+        .route("/v1/file-systems/{id}/key/rotate", put(rotate_key))
         .fallback(async || Failure::not_found("there is no such path in the control interface".to_owned()))
         .with_state(server)
 }
@@ -99,6 +101,17 @@ async fn explain(
     let served = find(&server, &id)?;
     let path = path_of(query.as_deref().unwrap_or_default())?;
     Ok(Json(served.lifecycle.explain(&path)?))
+}
+
+async fn key_status(State(server): Shared, Path(id): Path<String>) -> Answer<KeyStatus> {
+    Ok(Json(find(&server, &id)?.file_system.key_status()?))
+}
+
+async fn rotate_key(State(server): Shared, Path(id): Path<String>, body: Bytes) -> Answer<KeyStatus> {
+    let served = find(&server, &id)?;
+    let request: RotateRequest = read(&body)?;
+    let source = request.new_key.map(|key| key.source()).transpose().map_err(engine::Error::Open)?;
+    Ok(Json(served.file_system.rotate_key(source).await?))
 }
 
 /// The path in a query. File names are bytes, not text, so that the query cannot be read as text.

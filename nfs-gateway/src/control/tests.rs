@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::{
     Budgets, ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem, InodeId, KeyFile,
-    OpenOptions, SetAttributes, Stability,
+    KeySource, OpenOptions, SetAttributes, Stability,
 };
 use lifecycle::{Explanation, Policy, PolicyChange};
 
@@ -17,12 +17,12 @@ use crate::serve::{Served, Server};
 async fn serve(directory: &Path) -> (Arc<Server>, ControlSocket, FileSystem) {
     let data = directory.join("data");
     let options = OpenOptions {
-        key_file: directory.join("key"),
+        key: KeySource::File(directory.join("key")),
         cold: ColdStoreConfig::Directory(directory.join("cold")),
         environment: Environment::system(),
         budgets: Budgets::default(),
     };
-    KeyFile::create(&options.key_file, options.environment.entropy.as_ref()).unwrap();
+    KeyFile::create(&directory.join("key"), options.environment.entropy.as_ref()).unwrap();
     let id = FileSystem::make(&data, &options).unwrap();
     let file_system = FileSystem::open(&data, id, options.clone()).await.unwrap();
     let mut server = Server::new(data.clone());

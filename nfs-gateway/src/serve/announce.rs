@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use engine::{ColdStoreConfig, FileSystemId};
 
 use super::Server;
-use crate::config::Settings;
+use crate::config::{KeyChoice, Settings};
 
 /// The line that says that clients may come; scripts wait for it.
 pub(super) fn ready() {
@@ -34,13 +34,16 @@ pub(super) fn started(
         }
     }
     let data = settings.data.display();
-    let key = settings.key_file.display();
+    let key = settings.key.path().display();
     lines.push(format!("  data    {data}"));
     lines.push(format!("  key     {key}"));
     lines.push(
         "          Losing the key loses the data. Keep a copy on another machine, such as by".to_owned(),
     );
-    lines.push(format!("          scp {key} ANOTHER-MACHINE:tidefs.key.backup"));
+    lines.push(match settings.key {
+        KeyChoice::KeyFile(_) => format!("          scp {key} ANOTHER-MACHINE:tidefs.key.backup"),
+        KeyChoice::PassphraseFile(_) => "          writing the passphrase down".to_owned(),
+    });
     lines.extend(cold(&settings.cold));
     lines.push(format!("  status  tidefs status --data {data}"));
     lines.push(format!("  tune    tidefs lifecycle show --data {data}"));

@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{FileSystem, KeyFile, OpenError, OpenOptions};
+use engine::{FileSystem, KeyFile, OpenOptions};
 
 use super::ServeError;
 use super::data_directory::DataDirectory;
-use crate::config::Settings;
+use crate::config::{KeyChoice, Settings};
 
 /// What this start has made.
 #[derive(Debug, Default)]
@@ -27,17 +27,14 @@ impl FirstStart {
         _locked: &DataDirectory,
     ) -> Result<FirstStart, ServeError> {
         let mut made = FirstStart::default();
-        let key_is_there = settings.key_file.try_exists().unwrap_or(true);
         if !FileSystem::list(&settings.data)?.is_empty() {
-            if key_is_there {
-                return Ok(made);
-            }
-            let missing = OpenError::KeyMissing { path: settings.key_file.clone() };
-            return Err(engine::Error::Open(missing).into());
+            return Ok(made);
         }
-        if !key_is_there {
-            KeyFile::create(&settings.key_file, options.environment.entropy.as_ref())?;
-            made.key = Some(settings.key_file.clone());
+        if let KeyChoice::KeyFile(path) = &settings.key
+            && !path.try_exists().unwrap_or(true)
+        {
+            KeyFile::create(path, options.environment.entropy.as_ref())?;
+            made.key = Some(path.clone());
         }
         match FileSystem::make(&settings.data, options) {
             Ok(id) => made.file_system = Some(settings.data.join(id.to_string())),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Budgets, ColdStoreConfig, Environment, FileSystem, KeyFile, OpenOptions};
+use engine::{Budgets, ColdStoreConfig, Environment, FileSystem, KeyFile, KeySource, OpenOptions};
 use gateway::{Export, NfsServer, ServerOptions};
 use tempfile::TempDir;
 
@@ -50,7 +50,7 @@ impl Server {
 
 fn options(directory: &TempDir) -> OpenOptions {
     OpenOptions {
-        key_file: directory.path().join("key"),
+        key: KeySource::File(directory.path().join("key")),
         cold: ColdStoreConfig::Directory(directory.path().join("cold")),
         environment: Environment::system(),
         budgets: Budgets { journal_bytes: 32 << 20, ..Budgets::default() },

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::{Target, must};
 use crate::identity::{BlockIndex, ContentId, FileSystemId, SegmentId};
-use crate::keys::{DataKey, SEAL_BYTES};
+use crate::keys::{DataKey, KeyRing, SEAL_BYTES};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "segment", run: segment, seeds: || vec![genuine()] },
@@ -26,8 +26,8 @@ pub(crate) const TARGETS: &[Target] = &[
 pub(crate) const SEGMENT: SegmentId = SegmentId([3; 16]);
 const IDENTITY: BlockIdentity = BlockIdentity { content: ContentId(5), block: BlockIndex(6) };
 
-pub(crate) fn data_key() -> DataKey {
-    DataKey::from_bytes([2; 32])
+pub(crate) fn keys() -> KeyRing {
+    KeyRing::of_generation(SEGMENT.generation(), DataKey::from_bytes([2; 32]))
 }
 
 pub(crate) fn file_system() -> FileSystemId {
@@ -35,13 +35,13 @@ pub(crate) fn file_system() -> FileSystemId {
 }
 
 pub(crate) fn opener() -> SegmentOpener {
-    SegmentOpener::new(file_system(), &data_key(), SEGMENT)
+    must(SegmentOpener::new(file_system(), &keys(), SEGMENT))
 }
 
 /// A segment of two batches with a plain and a compressed block each.
 pub(crate) fn genuine() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut sealer = must(SegmentSealer::begin(file_system(), &data_key(), SEGMENT, &mut bytes));
+    let mut sealer = must(SegmentSealer::begin(file_system(), &keys(), SEGMENT, &mut bytes));
     for first in [10, 20] {
         let block = |content, bytes| {
             let identity = BlockIdentity { content: ContentId(content), block: BlockIndex(1) };

@@ -4,7 +4,7 @@ use super::{SealKind, SegmentOpener};
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
 use crate::identity::{FileSystemId, SegmentId};
-use crate::keys::{DataKey, SEAL_BYTES};
+use crate::keys::{KeyRing, SEAL_BYTES};
 
 const MAGIC: [u8; 8] = *b"tidefsSG";
 const VERSION: u32 = 1;
@@ -24,11 +24,11 @@ impl SegmentSealer {
     /// Begins a segment: appends its header to the buffer. The id is random and was never used.
     pub(crate) fn begin(
         file_system: FileSystemId,
-        data_key: &DataKey,
+        keys: &KeyRing,
         segment: SegmentId,
         buffer: &mut Vec<u8>,
     ) -> Result<SegmentSealer> {
-        let opener = SegmentOpener::new(file_system, data_key, segment);
+        let opener = SegmentOpener::new(file_system, keys, segment)?;
         let mut fields = Writer::with_capacity(FIELDS_BYTES);
         fields.bytes(&MAGIC).u32(VERSION).bytes(&segment.0);
         let mut bound = opener.bound(SealKind::Header, 0);

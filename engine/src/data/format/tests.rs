@@ -6,15 +6,20 @@ use crate::codec::Reader;
 use crate::data::block::{BlockAddress, BlockIdentity, Codec, OFFSET_MAX, PlainBlock};
 use crate::error::Result;
 use crate::identity::{BlockIndex, ContentId};
+use crate::keys::DataKey;
 
 const SEGMENT: SegmentId = SegmentId([3; 16]);
 
-fn data_key() -> DataKey {
-    DataKey::from_bytes([2; 32])
+fn keys() -> KeyRing {
+    keys_of(SEGMENT)
+}
+
+fn keys_of(segment: SegmentId) -> KeyRing {
+    KeyRing::of_generation(segment.generation(), DataKey::from_bytes([2; 32]))
 }
 
 fn opener(file_system: u8, segment: SegmentId) -> SegmentOpener {
-    SegmentOpener::new(FileSystemId::from_random([file_system; 16]), &data_key(), segment)
+    SegmentOpener::new(FileSystemId::from_random([file_system; 16]), &keys_of(segment), segment).unwrap()
 }
 
 fn block(content: u64, bytes: &'static [u8]) -> PlainBlock {
@@ -26,7 +31,7 @@ fn block(content: u64, bytes: &'static [u8]) -> PlainBlock {
 fn segment(id: SegmentId) -> (Vec<u8>, Vec<(PlainBlock, BlockAddress)>) {
     let mut bytes = Vec::new();
     let mut sealer =
-        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &data_key(), id, &mut bytes).unwrap();
+        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &keys(), id, &mut bytes).unwrap();
     let mut stored = Vec::new();
     for first in [10, 20] {
         let blocks = [block(first, b"equally long"), block(first + 1, &[b'z'; 300])];
@@ -76,7 +81,7 @@ fn a_segment_describes_itself() {
 fn the_format_stays_as_it_is() {
     let mut bytes = Vec::new();
     let mut sealer =
-        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &data_key(), SEGMENT, &mut bytes).unwrap();
+        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &keys(), SEGMENT, &mut bytes).unwrap();
     let packed = PackedBlock::plain(block(10, b"golden")).unwrap();
     let addresses = sealer.seal_batch(&[packed], &mut bytes).unwrap();
     addresses[0].encode(&mut bytes);
@@ -124,7 +129,7 @@ fn nothing_can_be_swapped() {
         "another file system"
     );
 
-    let other = SegmentId([4; 16]);
+    let other = SegmentId([4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 3, 3]);
     let (other_bytes, _) = segment(other);
     assert_eq!(bytes.len(), other_bytes.len());
     assert!(open_all(&opener(1, other), &bytes).is_err(), "another segment under this name");
@@ -148,7 +153,7 @@ fn lengths_that_no_block_has_are_refused() {
     }
     let mut buffer = Vec::new();
     let mut sealer =
-        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &data_key(), SEGMENT, &mut buffer).unwrap();
+        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &keys(), SEGMENT, &mut buffer).unwrap();
     assert!(sealer.seal_batch(&[], &mut buffer).is_err());
 }
 

@@ -14,8 +14,8 @@ use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, Segm
 use crate::data::runs::{Run, Wanted, slice_of};
 use crate::disk::{Disk, DiskFile, OpenHow};
 use crate::error::{Error, Result};
-use crate::identity::{FileSystemId, SegmentId};
-use crate::keys::DataKey;
+use crate::identity::{FileSystemId, KeyGeneration, SegmentId};
+use crate::keys::KeyRing;
 
 /// Segments that are kept open for reading, far below the usual limit of 1,024 files.
 const OPEN_FILES_MAX: usize = 128;
@@ -24,7 +24,7 @@ const OPEN_FILES_MAX: usize = 128;
 pub(super) struct SegmentFiles {
     directory: PathBuf,
     disk: Arc<dyn Disk>,
-    data_key: DataKey,
+    keys: KeyRing,
     file_system: FileSystemId,
     open: Mutex<BTreeMap<SegmentId, Arc<OpenSegment>>>,
 }
@@ -39,7 +39,7 @@ impl SegmentFiles {
     pub(super) fn open(
         directory: &Path,
         disk: Arc<dyn Disk>,
-        data_key: DataKey,
+        keys: KeyRing,
         file_system: FileSystemId,
     ) -> Result<SegmentFiles> {
         disk.create_directory(directory).map_err(Error::io("cannot make", directory))?;
@@ -47,7 +47,12 @@ impl SegmentFiles {
             disk.sync_directory(parent).map_err(Error::io("cannot sync", parent))?;
         }
         let directory = directory.to_path_buf();
-        Ok(SegmentFiles { directory, disk, data_key, file_system, open: Mutex::default() })
+        Ok(SegmentFiles { directory, disk, keys, file_system, open: Mutex::default() })
+    }
+
+    /// The generation that new segments are sealed under.
+    pub(super) fn newest_generation(&self) -> KeyGeneration {
+        self.keys.newest()
     }
 
     pub(super) fn path(&self, segment: SegmentId) -> PathBuf {
@@ -55,7 +60,7 @@ impl SegmentFiles {
     }
 
     pub(super) fn begin(&self, segment: SegmentId, buffer: &mut Vec<u8>) -> Result<SegmentSealer> {
-        SegmentSealer::begin(self.file_system, &self.data_key, segment, buffer)
+        SegmentSealer::begin(self.file_system, &self.keys, segment, buffer)
     }
 
     pub(super) fn create(&self, segment: SegmentId) -> Result<Arc<dyn DiskFile>> {
@@ -174,7 +179,7 @@ impl SegmentFiles {
             io::ErrorKind::NotFound => Error::corrupt(format!("segment {id} is missing")),
             _ => Error::io("cannot open", path)(error),
         })?;
-        let opener = SegmentOpener::new(self.file_system, &self.data_key, id);
+        let opener = SegmentOpener::new(self.file_system, &self.keys, id)?;
         let opened = Arc::new(OpenSegment { file, opener });
         let mut open = self.open.lock();
         if open.len() >= OPEN_FILES_MAX {

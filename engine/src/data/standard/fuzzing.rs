@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::files::SegmentFiles;
-use crate::data::format::fuzzing::{SEGMENT, data_key, file_system, genuine, opener};
+use crate::data::format::fuzzing::{SEGMENT, file_system, genuine, keys, opener};
 use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES};
 use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
@@ -42,7 +42,7 @@ fn batches(segment: &[u8]) -> Vec<Batch> {
 fn directory(bytes: &[u8]) -> Result<Vec<DirectoryEntry>> {
     let place = Path::new("/segments");
     let disk = MemoryDisk::with(&place.join(SEGMENT.to_string()), bytes);
-    SegmentFiles::open(place, Arc::new(disk), data_key(), file_system())?.directory(SEGMENT)
+    SegmentFiles::open(place, Arc::new(disk), keys(), file_system())?.directory(SEGMENT)
 }
 
 /// What is found are the first batches, and no whole batch stands behind them.

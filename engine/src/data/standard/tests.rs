@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::*;
 use crate::disk::RealDisk;
 use crate::identity::{BlockIndex, ContentId};
+use crate::keys::DataKey;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 
@@ -19,8 +20,8 @@ fn open(directory: &Path) -> StandardTier {
 
 fn open_on(directory: &Path, disk: Arc<dyn Disk>) -> StandardTier {
     let file_system = FileSystemId::from_random([1; 16]);
-    let data_key = DataKey::from_bytes([2; 32]);
-    StandardTier::open(directory, disk, Environment::system(), &data_key, file_system, SEGMENT_BYTES).unwrap()
+    let keys = KeyRing::of(DataKey::from_bytes([2; 32]));
+    StandardTier::open(directory, disk, Environment::system(), &keys, file_system, SEGMENT_BYTES).unwrap()
 }
 
 fn block(content: u64, index: u64, length: usize) -> PlainBlock {

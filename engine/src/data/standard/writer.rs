@@ -112,6 +112,10 @@ impl Writer {
     /// Writes one batch and makes it durable.
     fn write(&mut self, blocks: &[PackedBlock]) -> Result<Vec<BlockAddress>> {
         self.buffer.clear();
+        let newest = self.files.newest_generation();
+        if self.active.as_ref().is_some_and(|active| active.sealer.segment().generation() != newest) {
+            self.close();
+        }
         let active = match &mut self.active {
             Some(active) => active,
             none => {
@@ -168,9 +172,7 @@ impl Batch {
 }
 
 fn begin(files: &SegmentFiles, environment: &Environment, buffer: &mut Vec<u8>) -> Result<Active> {
-    let mut id = [0; 16];
-    environment.entropy.fill(&mut id);
-    let segment = SegmentId(id);
+    let segment = SegmentId::generate(environment.entropy.as_ref(), files.newest_generation());
     let sealer = files.begin(segment, buffer)?;
     let file = files.create(segment)?;
     Ok(Active { sealer, file, durable_bytes: 0 })

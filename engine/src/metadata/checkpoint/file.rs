@@ -10,7 +10,8 @@
 //! | 13 | 8 | first LSN |
 //! | 21 | 8 | last LSN |
 //! | 29 | 16 | file system |
-//! | 45 | 16 | random file id |
+//! | 45 | 2 | generation of the data key |
+//! | 47 | 16 | random file id |
 //!
 //! Chunks follow without gaps, entries first and one footer last:
 //!
@@ -25,15 +26,18 @@
 //! Entries are changes as in a journal record ([`crate::journal::record`]), with ascending keys over the whole file. A base has no
 //! deletions. The footer has the number of entries (8) and of chunks before it (8); the file ends with it.
 
+use std::path::Path;
+
 use crate::codec::{Malformed, Reader, Writer};
+use crate::error::OpenError;
 use crate::home::Home;
-use crate::identity::Lsn;
+use crate::identity::{KeyGeneration, Lsn};
 use crate::keys::SealingKey;
 
 /// The newest format version that is known.
 pub(super) const VERSION: u32 = 1;
 /// Bytes of the header of a file.
-pub(super) const HEADER_BYTES: usize = 61;
+pub(super) const HEADER_BYTES: usize = 63;
 /// Bytes before the sealed content of a chunk.
 pub(super) const CHUNK_HEADER_BYTES: usize = 5;
 
@@ -78,6 +82,7 @@ pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) first: Lsn,
     pub(super) last: Lsn,
+    pub(super) generation: KeyGeneration,
     pub(super) id: [u8; 16],
 }
 
@@ -85,13 +90,14 @@ impl Header {
     pub(super) fn encode(&self, home: &Home) -> Vec<u8> {
         let mut writer = Writer::with_capacity(HEADER_BYTES);
         writer.bytes(MAGIC).u32(VERSION).u8(self.kind.to_byte()).u64(self.first.0).u64(self.last.0);
-        writer.bytes(&home.file_system.to_bytes()).bytes(&self.id);
+        writer.bytes(&home.file_system.to_bytes()).u16(self.generation.0).bytes(&self.id);
         debug_assert_eq!(writer.len(), HEADER_BYTES);
         writer.into_vec()
     }
 
-    pub(super) fn sealing_key(&self, home: &Home) -> SealingKey {
-        home.key.derive("checkpoint", &self.id)
+    pub(super) fn sealing_key(&self, home: &Home, path: &Path) -> Result<SealingKey, OpenError> {
+        let key = home.keys.key(self.generation, || path.display().to_string())?;
+        Ok(key.derive("checkpoint", &self.id))
     }
 }
 

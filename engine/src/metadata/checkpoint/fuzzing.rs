@@ -9,6 +9,7 @@ use super::file::{self, ChunkKind, Footer};
 use super::manifest::{self, FileEntry, Manifest};
 use super::reader::CheckpointReader;
 use super::writer::{self, ChunkWriter};
+use crate::KeyGeneration;
 use crate::codec::{Reader, Writer};
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::memory::MemoryDisk;
@@ -33,7 +34,7 @@ fn genuine_manifest() -> Manifest {
     let file = |number, kind, first, last| FileEntry {
         bytes: 7,
         entries: 8,
-        ..FileEntry::new(number, kind, (Lsn(first), Lsn(last)), [9; 16])
+        ..FileEntry::new(number, kind, (Lsn(first), Lsn(last)), KeyGeneration::FIRST, [9; 16])
     };
     let files = vec![file(3, Kind::Base, 1, 10), file(5, Kind::Delta, 11, 12)];
     Manifest { epoch: Epoch(4), index: [1; 16], files }
@@ -85,7 +86,7 @@ fn footer_seeds() -> Vec<Vec<u8>> {
 }
 
 fn planned() -> FileEntry {
-    FileEntry::new(1, Kind::Delta, (Lsn(1), Lsn(9)), [9; 16])
+    FileEntry::new(1, Kind::Delta, (Lsn(1), Lsn(9)), KeyGeneration::FIRST, [9; 16])
 }
 
 fn genuine_entries() -> Vec<Entry> {

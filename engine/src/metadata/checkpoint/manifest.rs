@@ -7,7 +7,7 @@
 //! | 4 | epoch |
 //! | 16 | index id |
 //! | 4 | number of files |
-//! | 57 each | the files, oldest first |
+//! | 59 each | the files, oldest first |
 //!
 //! A file:
 //!
@@ -19,15 +19,16 @@
 //! | 8 | last LSN |
 //! | 8 | length in bytes |
 //! | 8 | number of entries |
+//! | 2 | generation of the data key |
 //! | 16 | file id |
 
 use std::path::Path;
 
-use super::file::Kind;
+use super::file::{Header, Kind};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::error::{OpenError, Result};
 use crate::home::Home;
-use crate::identity::{Epoch, Lsn};
+use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::keys::SealedFile;
 
 /// The name of the manifest in the directory of the checkpoints.
@@ -56,13 +57,25 @@ pub(crate) struct FileEntry {
     pub(crate) last: Lsn,
     pub(crate) bytes: u64,
     pub(crate) entries: u64,
+    pub(crate) generation: KeyGeneration,
     pub(crate) id: [u8; 16],
 }
 
 impl FileEntry {
     /// A file that is to be written.
-    pub(super) fn new(number: u64, kind: Kind, (first, last): (Lsn, Lsn), id: [u8; 16]) -> Self {
-        FileEntry { number, kind, first, last, bytes: 0, entries: 0, id }
+    pub(super) fn new(
+        number: u64,
+        kind: Kind,
+        (first, last): (Lsn, Lsn),
+        generation: KeyGeneration,
+        id: [u8; 16],
+    ) -> Self {
+        FileEntry { number, kind, first, last, bytes: 0, entries: 0, generation, id }
+    }
+
+    pub(super) fn header(&self) -> Header {
+        let FileEntry { kind, first, last, generation, id, .. } = *self;
+        Header { kind, first, last, generation, id }
     }
 
     /// Its name.
@@ -76,7 +89,7 @@ impl FileEntry {
 
     fn encode(&self, writer: &mut Writer) {
         writer.u64(self.number).u8(self.kind.to_byte()).u64(self.first.0).u64(self.last.0);
-        writer.u64(self.bytes).u64(self.entries).bytes(&self.id);
+        writer.u64(self.bytes).u64(self.entries).u16(self.generation.0).bytes(&self.id);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -87,6 +100,7 @@ impl FileEntry {
             last: Lsn(reader.u64()?),
             bytes: reader.u64()?,
             entries: reader.u64()?,
+            generation: KeyGeneration(reader.u16()?),
             id: reader.array()?,
         })
     }
@@ -155,7 +169,8 @@ mod tests {
     use super::*;
 
     fn file(number: u64, kind: Kind, first: u64, last: u64) -> FileEntry {
-        FileEntry { bytes: 7, entries: 8, ..FileEntry::new(number, kind, (Lsn(first), Lsn(last)), [9; 16]) }
+        let range = (Lsn(first), Lsn(last));
+        FileEntry { bytes: 7, entries: 8, ..FileEntry::new(number, kind, range, KeyGeneration(6), [9; 16]) }
     }
 
     #[test]

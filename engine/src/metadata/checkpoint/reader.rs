@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::file::{self, CHUNK_HEADER_BYTES, ChunkKind, Footer, HEADER_BYTES, Header};
+use super::file::{self, CHUNK_HEADER_BYTES, ChunkKind, Footer, HEADER_BYTES};
 use super::manifest::FileEntry;
 use crate::codec::{Malformed, Reader};
 use crate::disk::{DiskFile, OpenHow};
@@ -50,9 +50,8 @@ impl CheckpointReader {
             }
             Err(error) => return Err(Error::io("cannot open", &path)(error)),
         };
-        let header =
-            Header { kind: expected.kind, first: expected.first, last: expected.last, id: expected.id };
-        let key = header.sealing_key(home);
+        let header = expected.header();
+        let key = header.sealing_key(home, &path)?;
         let header = header.encode(home);
         let mut found = [0; HEADER_BYTES];
         file.read_at(&mut found, 0).map_err(Error::io("cannot read", &path))?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{self, ChunkKind, Footer, Header};
+use super::file::{self, ChunkKind, Footer};
 use super::manifest::FileEntry;
 use crate::broken::{Broken, broken};
 use crate::codec::Writer;
@@ -58,8 +58,8 @@ impl<'a> ChunkWriter<'a> {
         // A file of that name can only be what an attempt that failed could not remove.
         home.disk.remove(path).map_err(Error::io("cannot remove", path))?;
         let file = home.disk.open(path, OpenHow::CreateNew).map_err(Error::io("cannot create", path))?;
-        let header = Header { kind: planned.kind, first: planned.first, last: planned.last, id: planned.id };
-        let key = header.sealing_key(home);
+        let header = planned.header();
+        let key = header.sealing_key(home, path)?;
         let header = header.encode(home);
         file.write_all_at(&header, 0).map_err(Error::io("cannot write", path))?;
         let offset = header.len() as u64;

@@ -4,6 +4,7 @@
 //!
 //! | bytes | field |
 //! |---|---|
+//! | 2 | generation of the data key |
 //! | 4 | epoch in which it was sealed |
 //! | 8 | counter within the epoch |
 //! | n | value, sealed under the key derived for `index`, the index id and the epoch; the key of the entry is authenticated with it |
@@ -15,19 +16,31 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::MetaStore;
 use crate::codec::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::identity::{Epoch, Lsn};
+use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::keys::SealingKey;
 use crate::limits::{INDEX_BATCH_BYTES, INDEX_BATCH_ENTRIES};
 use crate::metadata::overlay::Entry;
 
 const APPLIED_KEY: &[u8] = b"";
-const VALUE_HEADER_BYTES: usize = 12;
+const VALUE_HEADER_BYTES: usize = 14;
+
+/// Behind every key.
+const BEYOND_KEYS: &[u8] = &[0xff; 64];
+
+/// What a step of re-sealing went over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resealed {
+    /// Bytes of entries, whether they had to be sealed anew or not.
+    pub(crate) bytes: u64,
+    /// Where to go on; `None` at the end.
+    pub(crate) next: Option<Vec<u8>>,
+}
 
 /// The index with its values opened.
 pub(crate) struct Index {
@@ -35,7 +48,9 @@ pub(crate) struct Index {
     id: [u8; 16],
     epoch: Epoch,
     counter: AtomicU64,
-    keys: RwLock<BTreeMap<Epoch, SealingKey>>,
+    keys: RwLock<BTreeMap<(KeyGeneration, Epoch), SealingKey>>,
+    /// Held while values are sealed and written, so that a value is not written over by an older one that was sealed anew.
+    writer: Mutex<()>,
     /// `None` once it is closed.
     store: RwLock<Option<Box<dyn MetaStore>>>,
 }
@@ -49,6 +64,7 @@ impl Index {
             epoch,
             counter: AtomicU64::new(0),
             keys: RwLock::default(),
+            writer: Mutex::new(()),
             store: RwLock::new(Some(store)),
         }
     }
@@ -87,6 +103,7 @@ impl Index {
 
     /// Applies the entries in batches; the last one carries the LSN, so that an interrupted run is known to be one.
     pub(crate) fn apply(&self, entries: impl Iterator<Item = Result<Entry>>, applied: Lsn) -> Result<()> {
+        let _writing = self.writer.lock();
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
         for entry in entries {
@@ -103,6 +120,44 @@ impl Index {
         let mark = self.seal(APPLIED_KEY, &applied.0.to_be_bytes())?;
         batch.push((Bytes::from_static(APPLIED_KEY), Some(mark)));
         self.with(|store| store.apply(batch))
+    }
+
+    /// Seals some values anew that are sealed under an older key, from this key of an entry on.
+    pub(crate) fn reseal(&self, from: &[u8]) -> Result<Resealed> {
+        let newest = self.home.keys.newest();
+        let _writing = self.writer.lock();
+        self.with(|store| {
+            let mut resealed = Resealed { bytes: 0, next: None };
+            let mut batch = Vec::new();
+            for (count, entry) in store.range(from, BEYOND_KEYS).enumerate() {
+                let (key, value) = entry?;
+                if count >= INDEX_BATCH_ENTRIES || resealed.bytes >= INDEX_BATCH_BYTES as u64 {
+                    resealed.next = Some(key.to_vec());
+                    break;
+                }
+                resealed.bytes += (key.len() + value.len()) as u64;
+                if generation_of(&value)? < newest {
+                    let opened = self.open(&key, &value)?;
+                    let sealed = self.seal(&key, &opened)?;
+                    batch.push((key, Some(sealed)));
+                }
+            }
+            if !batch.is_empty() {
+                store.apply(batch)?;
+            }
+            Ok(resealed)
+        })
+    }
+
+    /// Forgets the sealing keys of older generations than this one.
+    pub(crate) fn forget_older_than(&self, generation: KeyGeneration) {
+        self.keys.write().retain(|(found, _), _| *found >= generation);
+    }
+
+    /// Hands everything to the operating system: what the store keeps in its own memory would be as it was before if the process were
+    /// killed.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.with(|store| store.flush())
     }
 
     /// Makes everything durable and lets go of the store. Later calls fail.
@@ -127,35 +182,42 @@ impl Index {
         }
     }
 
-    fn key(&self, epoch: Epoch) -> SealingKey {
-        if let Some(key) = self.keys.read().get(&epoch) {
-            return key.clone();
+    fn key(&self, generation: KeyGeneration, epoch: Epoch) -> Result<SealingKey> {
+        if let Some(key) = self.keys.read().get(&(generation, epoch)) {
+            return Ok(key.clone());
         }
         let context = [self.id.as_slice(), &epoch.0.to_be_bytes()].concat();
-        let key = self.home.key.derive("index", &context);
-        self.keys.write().entry(epoch).or_insert(key).clone()
+        let data_key = self.home.keys.key(generation, || "a value in the metadata index".to_owned())?;
+        let key = data_key.derive("index", &context);
+        Ok(self.keys.write().entry((generation, epoch)).or_insert(key).clone())
     }
 
     pub(super) fn seal(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         let mut sealed = Writer::with_capacity(VALUE_HEADER_BYTES + value.len() + crate::keys::SEAL_BYTES);
-        sealed.u32(self.epoch.0).u64(counter).bytes(value);
+        let generation = self.home.keys.newest();
+        sealed.u16(generation.0).u32(self.epoch.0).u64(counter).bytes(value);
         let mut sealed = sealed.into_vec();
         let content = sealed.get_mut(VALUE_HEADER_BYTES..).unwrap_or_default();
-        let tag = self.key(self.epoch).seal_detached(counter, key, content)?;
+        let tag = self.key(generation, self.epoch)?.seal_detached(counter, key, content)?;
         sealed.extend_from_slice(&tag);
         Ok(sealed)
     }
 
     fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Bytes> {
         let mut reader = Reader::new(sealed);
+        let generation = KeyGeneration(reader.u16()?);
         let epoch = Epoch(reader.u32()?);
         let counter = reader.u64()?;
         let mut value = reader.rest().to_vec();
-        let opened = self.key(epoch).open(counter, key, &mut value);
+        let opened = self.key(generation, epoch)?.open(counter, key, &mut value);
         opened.map_err(|_| {
             Error::corrupt(format!("the index entry {} does not authenticate", hex::encode(key)))
         })?;
         Ok(Bytes::from(value))
     }
+}
+
+fn generation_of(sealed: &[u8]) -> Result<KeyGeneration> {
+    Ok(KeyGeneration(Reader::new(sealed).u16()?))
 }

@@ -11,8 +11,10 @@ use proptest::prelude::*;
 use super::support::{Bench, wait};
 use crate::disk::simulated::SimulatedDisk;
 use crate::identity::{Epoch, Lsn};
+use crate::keys::DataKey;
 use crate::metadata::Store;
 use crate::metadata::index::BootId;
+use crate::metadata::reseal::small_files;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 type Change = (u8, Option<usize>);
@@ -24,6 +26,10 @@ enum Step {
     Wait,
     Checkpoint,
     MergeAll,
+    /// A newer key seals from now on.
+    RotateKey,
+    /// Everything is sealed under the newest key, and the older ones are forgotten.
+    Reseal,
 }
 
 /// What was committed over the whole life of a store.
@@ -79,6 +85,11 @@ impl History {
                     let checkpoints = &store.parts().checkpoints;
                     checkpoints.merge(&checkpoints.whole_plan(), || true).is_ok()
                 }
+                Step::RotateKey => {
+                    store.parts().home.keys.add(DataKey::from_bytes([9; 32]));
+                    true
+                }
+                Step::Reseal => self.reseal(store),
             };
             if went_on && matches!(step, Step::Wait | Step::Checkpoint) {
                 self.durable = self.models.len() as u64;
@@ -88,6 +99,31 @@ impl History {
                 return;
             }
         }
+    }
+
+    fn reseal(&mut self, store: &Store) -> bool {
+        let parts = store.parts();
+        let mut from = Some(Vec::new());
+        while let Some(at) = from.take() {
+            match parts.index.reseal(&at) {
+                Ok(resealed) => from = resealed.next,
+                Err(_) => return false,
+            }
+        }
+        while store.reseal_checkpoints() > 0 {
+            if store.halted().is_some() {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        let covered = self.commit(store, &[(5, Some(1))]) && wait(store.checkpoint()).is_ok();
+        if !covered || small_files(parts).is_err() {
+            return false;
+        }
+        assert!(!store.has_old_journal() && store.reseal_checkpoints() == 0);
+        parts.home.keys.forget_older();
+        store.forget_older_than(parts.home.keys.newest());
+        true
     }
 
     fn check_now(&self, store: &Store) {
@@ -203,6 +239,23 @@ fn a_power_failure_at_any_step_of_a_rotation_loses_nothing_durable() {
         }
     }
     crash_everywhere(&script);
+}
+
+#[test]
+fn a_power_failure_at_any_step_of_sealing_anew_leaves_nothing_under_a_forgotten_key() {
+    crash_everywhere(&[
+        Step::Commit(vec![(1, Some(10)), (2, Some(700_000))]),
+        Step::Checkpoint,
+        Step::Commit(vec![(1, None), (3, Some(700_000))]),
+        Step::Wait,
+        Step::RotateKey,
+        Step::Commit(vec![(4, Some(10))]),
+        Step::Checkpoint,
+        Step::Commit(vec![(3, Some(20))]),
+        Step::Reseal,
+        Step::Commit(vec![(4, None)]),
+        Step::Checkpoint,
+    ]);
 }
 
 fn step() -> impl Strategy<Value = Step> {

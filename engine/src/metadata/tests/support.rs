@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::home::Home;
 use crate::identity::FileSystemId;
 use crate::journal::Ticket;
-use crate::keys::DataKey;
+use crate::keys::{DataKey, KeyRing};
 use crate::metadata::index::BootId;
 use crate::metadata::{Store, StoreBudgets};
 
@@ -46,7 +46,7 @@ impl Bench {
         let home = Home {
             disk,
             environment: Environment::system(),
-            key: DataKey::from_bytes([3; 32]),
+            keys: KeyRing::of(DataKey::from_bytes([3; 32])),
             file_system: FileSystemId::from_random([5; 16]),
         };
         let path = directory.path().join("fs");
@@ -55,8 +55,8 @@ impl Bench {
     }
 
     pub(super) fn create(&self) -> Result<()> {
-        let Home { disk, environment, key, file_system } = &self.home;
-        Store::create(&self.path, disk, environment, key, *file_system, self.budgets)
+        let Home { disk, environment, keys, file_system } = &self.home;
+        Store::create(&self.path, disk, environment, keys, *file_system, self.budgets)
     }
 
     pub(super) fn open(&self) -> Result<Arc<Store>> {

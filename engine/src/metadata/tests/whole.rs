@@ -178,6 +178,6 @@ fn an_older_copy_of_the_index_is_brought_up_to_date() {
 fn another_key_does_not_open_the_store() {
     let mut bench = Bench::on_real_disk();
     bench.create().unwrap();
-    bench.home.key = crate::keys::DataKey::from_bytes([4; 32]);
+    bench.home.keys = crate::keys::KeyRing::of(crate::keys::DataKey::from_bytes([4; 32]));
     assert!(matches!(bench.open(), Err(Error::Open(OpenError::Damaged { .. }))));
 }

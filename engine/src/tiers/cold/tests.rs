@@ -5,15 +5,19 @@ use bytes::Bytes;
 
 use super::*;
 use crate::identity::{BlockIndex, ContentId};
+use crate::keys::DataKey;
 use crate::tiers::store::fault::{Fault, FaultyStore};
 
 const FILE_SYSTEM: [u8; 16] = [1; 16];
 const SEGMENT: SegmentId = SegmentId([3; 16]);
 
+fn keys() -> KeyRing {
+    KeyRing::of_generation(SEGMENT.generation(), DataKey::from_bytes([2; 32]))
+}
+
 fn open_directory(path: &FilePath) -> ColdTier {
     let config = ColdStoreConfig::Directory(path.to_path_buf());
-    let data_key = DataKey::from_bytes([2; 32]);
-    ColdTier::open(&config, FileSystemId::from_random(FILE_SYSTEM), Environment::system(), &data_key).unwrap()
+    ColdTier::open(&config, FileSystemId::from_random(FILE_SYSTEM), Environment::system(), &keys()).unwrap()
 }
 
 fn blocks() -> Vec<PlainBlock> {
@@ -83,7 +87,7 @@ fn on(store: &Arc<FaultyStore>) -> ColdTier {
         stack: Stack::new(store.clone(), &environment),
         location: Location::new(&config, file_system),
         file_system,
-        data_key: DataKey::from_bytes([2; 32]),
+        keys: keys(),
         environment,
     }
 }

@@ -11,7 +11,6 @@ use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
 use crate::journal::FileAudit;
-use crate::keys::Superblock;
 use crate::metadata::offline;
 use crate::volume::Volume;
 
@@ -21,7 +20,7 @@ const TRIES: usize = 3;
 pub(super) fn check(site: &Site<'_>, progress: &VerifyProgress, found: &mut Found) -> Result<()> {
     // Offline it was done before anything else.
     let Some(volume) = site.live else { return Ok(()) };
-    superblock(site.home, site.directory, found)?;
+    superblock(volume, found)?;
     let statistics = volume.store.statistics();
     progress.enter(Stage::Metadata, statistics.checkpoint_bytes.saturating_mul(2));
     live_journal(volume, found)?;
@@ -30,8 +29,8 @@ pub(super) fn check(site: &Site<'_>, progress: &VerifyProgress, found: &mut Foun
 }
 
 /// The superblock, and the ranges of files that have no meaning.
-fn superblock(home: &Home, directory: &Path, found: &mut Found) -> Result<()> {
-    match Superblock::check(directory, home) {
+fn superblock(volume: &Volume, found: &mut Found) -> Result<()> {
+    match volume.keys.check() {
         Ok(()) => Ok(()),
         Err(error) => file_damage(error, found),
     }
@@ -62,7 +61,6 @@ pub(in super::super) fn file_damage(error: Error, found: &mut Found) -> Result<(
 
 /// Journal and manifest of a file system that is not open; the record that the checkpoints reach, if they can be read.
 pub(in super::super) fn raw(home: &Home, directory: &Path, found: &mut Found) -> Result<()> {
-    superblock(home, directory, found)?;
     let reached = match offline::manifest(home, directory) {
         Ok(manifest) => manifest.covered(),
         Err(error) => {

@@ -82,7 +82,14 @@ pub(in super::super) async fn check_objects(
                 continue;
             }
         };
-        let source = Source::Object(InMemory(bytes), Box::new(site.cold.opener(segment)));
+        let opener = match site.cold.opener(segment) {
+            Ok(opener) => opener,
+            Err(error) => {
+                found.unsettled.push(format!("object {segment} cannot be opened: {error}"));
+                continue;
+            }
+        };
+        let source = Source::Object(InMemory(bytes), Box::new(opener));
         check_segment(site, segment, &source, (&throttle, progress), found).await?;
     }
     Ok(())

@@ -163,7 +163,7 @@ impl<'a> Case<'a> {
         let directory = home.files();
         let open = tiny(home);
         let offline = Offline { disk: Arc::new(RealDisk), directory: &directory, id: home.id(), open: &open };
-        let keys = offline.home(&mut Found::new(1)).unwrap().unwrap();
+        let keys = offline.home(&offline.keys(&mut Found::new(1)).unwrap().unwrap());
         let store = OfflineStore::load(&keys, &directory, |_| Ok(())).unwrap();
         let newest = audit_journal(&keys, &directory).unwrap().pop().unwrap();
         let place = newest.path.strip_prefix(&directory).unwrap().display().to_string();
@@ -200,9 +200,11 @@ impl<'a> Case<'a> {
 
     fn metadata_is_damaged(&self, disk: Arc<dyn Disk>) -> bool {
         let mut found = Found::new(100);
-        let Some(home) = self.offline(disk).home(&mut found).unwrap() else {
+        let offline = self.offline(disk);
+        let Some(keys) = offline.keys(&mut found).unwrap() else {
             return !found.suspicions.is_empty();
         };
+        let home = offline.home(&keys);
         deep::raw(&home, &self.directory, &mut found).unwrap();
         !found.suspicions.is_empty() || OfflineStore::load(&home, &self.directory, |_| Ok(())).is_err()
     }
@@ -218,9 +220,9 @@ impl<'a> Case<'a> {
         let segments = self.directory.join("segments");
         let environment = self.open.environment.clone();
         let standard =
-            StandardTier::open(&segments, disk, environment.clone(), &home.key, self.home.id(), u64::MAX)
+            StandardTier::open(&segments, disk, environment.clone(), &home.keys, self.home.id(), u64::MAX)
                 .unwrap();
-        let cold = ColdTier::open(&self.open.cold, self.home.id(), environment, &home.key).unwrap();
+        let cold = ColdTier::open(&self.open.cold, self.home.id(), environment, &home.keys).unwrap();
         let names = NameHasher::colliding();
         let site = Site {
             look: &self.store,
@@ -232,7 +234,7 @@ impl<'a> Case<'a> {
             live: None,
         };
         let source = match object {
-            Some(bytes) => Source::Object(InMemory(bytes.into()), Box::new(cold.opener(segment))),
+            Some(bytes) => Source::Object(InMemory(bytes.into()), Box::new(cold.opener(segment).unwrap())),
             None => Source::Local,
         };
         let (throttle, progress) = (Throttle::new(None), VerifyProgress::default());

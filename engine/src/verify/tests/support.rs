@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::KeySource;
 use crate::disk::RealDisk;
 use crate::file_system::open::{Substitutes, open_with};
 use crate::verify::offline::Offline;
@@ -52,7 +53,7 @@ impl Home {
 
     pub(super) fn options(&self) -> OpenOptions {
         OpenOptions {
-            key_file: self.directory.path().join("key"),
+            key: KeySource::File(self.directory.path().join("key")),
             cold: ColdStoreConfig::Directory(self.directory.path().join("cold")),
             environment: Environment::system(),
             budgets: Budgets {
