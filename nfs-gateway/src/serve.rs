@@ -31,12 +31,12 @@ use signals::Signals;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until a signal ends it.
-pub(crate) async fn run(settings: Settings) -> Result<(), ServeError> {
+pub(crate) async fn run(settings: Settings, environment: Environment) -> Result<(), ServeError> {
     let mut signals = Signals::listen()?;
     ControlSocket::check_path(&settings.data)?;
     let listeners = Listeners::bind(&settings).await?;
     let (server, socket, _directory) = tokio::select! {
-        started = start(&settings, listeners) => started?,
+        started = start(&settings, environment, listeners) => started?,
         () = signals.ended() => return Ok(()),
     };
     announce::ready();
@@ -54,10 +54,11 @@ pub(crate) async fn run(settings: Settings) -> Result<(), ServeError> {
 
 async fn start(
     settings: &Settings,
+    environment: Environment,
     listeners: Listeners,
 ) -> Result<(Arc<Server>, ControlSocket, DataDirectory), ServeError> {
     let directory = DataDirectory::take(&settings.data)?;
-    let options = open_options(settings);
+    let options = open_options(settings, environment);
     let first = FirstStart::prepare(settings, &options, &directory)?;
     let opened = open_and_serve(settings, listeners, &options).await;
     let (server, first_id) = match opened {
@@ -80,11 +81,11 @@ async fn start(
     Ok((server, socket, directory))
 }
 
-fn open_options(settings: &Settings) -> OpenOptions {
+fn open_options(settings: &Settings, environment: Environment) -> OpenOptions {
     OpenOptions {
         key_file: settings.key_file.clone(),
         cold: settings.cold.clone(),
-        environment: Environment::system(),
+        environment,
         budgets: settings.budgets,
     }
 }
