@@ -25,5 +25,5 @@ mod worker;
 
 pub use dice::Dice;
 pub(crate) use dice::noise;
-pub use lane::{Means, Plan, run};
+pub use lane::{Directory, Means, Plan, run};
 pub use report::Report;

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
-use harness::crash::{Means, Plan, Report, run};
+use harness::crash::{Directory, Means, Plan, Report, run};
 use harness::lossy::Lie;
 
 /// Kills the real server under load, cuts its power, and checks what is there after each start.
@@ -25,7 +25,7 @@ struct Arguments {
     /// Rounds between two drains of the backlog, after which nothing may be left over.
     #[arg(long, default_value_t = 20)]
     rounds_between_drains: u32,
-    /// Lets the disk lie about its syncs (segments, journal, names), which must be found out.
+    /// Lets the disk lie about its syncs (segments, journal, last-record, checkpoints, names), which must be found out.
     #[arg(long)]
     lie: Option<String>,
     /// Ends early after so many findings.
@@ -47,6 +47,7 @@ fn main() -> Result<ExitCode> {
         rounds_between_drains: arguments.rounds_between_drains.max(1),
         lie: None,
         findings_max: arguments.findings_max,
+        directory: Directory::Kept,
     };
     let kills = plan(Means::Kill, arguments.kills);
     let losses = Plan { lie: lie.transpose()?, ..plan(Means::PowerLoss, arguments.power_losses) };

@@ -1,7 +1,7 @@
 //! `tidefs-on-lossy-disk`: the command line of `tidefs`, on a disk that can lose its power.
 //!
 //! `LOSSY_DATA` names the data directory, `LOSSY_UNDO` where the log of what is not synced is kept, and `LOSSY_LIE` what is said to be
-//! synced and is not (`segments`, `journal`, `names`), to show that it is found out.
+//! synced and is not (see [`Lie`]), to show that it is found out.
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;

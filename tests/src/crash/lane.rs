@@ -45,6 +45,17 @@ pub struct Plan {
     pub lie: Option<Lie>,
     /// After so many findings it ends early.
     pub findings_max: usize,
+    /// What becomes of the directory of a finding.
+    pub directory: Directory,
+}
+
+/// What becomes of the directory of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directory {
+    /// It stays, for somebody to look at.
+    Kept,
+    /// It goes: the finding was expected.
+    Removed,
 }
 
 const WORKERS: usize = 4;
@@ -55,19 +66,27 @@ const BUDGETS: &str = "[budgets]\njournal = \"16MiB\"\noverlay = \"2MiB\"\nindex
 /// Unlinked files go when the grace period is over.
 const RELEASE_LIMIT: Duration = Duration::from_secs(20);
 
-/// Does all rounds, in as many lanes as there are findings and one.
+/// Rounds of one data directory: long enough to accumulate, short enough to see several first starts.
+const LANE_ROUNDS_MAX: u32 = 40;
+/// A server dies so soon, while it makes its file system.
+const FIRST_START_MS_MAX: u64 = 150;
+
+/// Does all rounds.
 pub fn run(plan: &Plan) -> Result<Report> {
     let mut report = Report::default();
     let (mut dice, mut done) = (Dice::new(plan.seed), 0);
     while done < plan.rounds && report.lost.len() + report.leaked.len() < plan.findings_max {
         let mut lane = Lane::start(plan, dice.fork())?;
-        let rounds = lane.rounds(plan.rounds - done)?;
+        let rounds = lane.rounds((plan.rounds - done).min(LANE_ROUNDS_MAX))?;
         done += rounds;
         let clean = lane.report.is_clean();
         report.add(std::mem::take(&mut lane.report));
         if !clean {
-            let kept = lane.keep()?;
-            let kept = format!("; seed {}, round {done}; kept in {}", plan.seed, kept.display());
+            let kept = match plan.directory {
+                Directory::Kept => format!(", kept in {}", lane.keep()?.display()),
+                Directory::Removed => String::new(),
+            };
+            let kept = format!("; seed {}, round {done}{kept}", plan.seed);
             report.lost.last_mut().into_iter().for_each(|text| text.push_str(&kept));
             report.leaked.last_mut().into_iter().for_each(|text| text.push_str(&kept));
         }
@@ -79,6 +98,14 @@ pub fn run(plan: &Plan) -> Result<Report> {
 enum Finding {
     Lost(String),
     Leaked(String),
+}
+
+/// How a round ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Crash,
+    /// SIGTERM; what is acknowledged must be there too.
+    Orderly,
 }
 
 struct Lane {
@@ -111,12 +138,22 @@ impl Lane {
             ]);
         }
         let cold = work.path().join("cold");
+        let mut report = Report::default();
+        while dice.percent(75) {
+            let process = settings.spawn(work.path())?;
+            sleep(Duration::from_millis(dice.below(FIRST_START_MS_MAX)));
+            drop(process);
+            report.crashes += 1;
+            if plan.means == Means::PowerLoss {
+                cut_power(&settings.data, &work.path().join("undo"), &mut dice, IndexFate::AtRisk)?;
+            }
+        }
         let server = Server::start_with(work, settings)?;
         let to_primary = if dice.percent(50) { "on-first-access" } else { "never" };
         server.command(&["lifecycle", "set", "--to-ia", "2s", "--to-primary", to_primary])?.succeeded()?;
         let start = Instant::now();
         let workers = (0..WORKERS).map(|number| Worker::new(number, dice.fork(), start)).collect();
-        let (plan, story, report) = (*plan, Vec::new(), Report::default());
+        let (plan, story) = (*plan, Vec::new());
         let mut lane = Lane { plan, dice, server, cold, workers, index: IndexFate::Safe, story, report };
         lane.connect()?;
         lane.workers.iter_mut().try_for_each(Worker::settle)?;
@@ -136,9 +173,14 @@ impl Lane {
 
     /// Up to so many rounds, until something is found. Returns how many.
     fn rounds(&mut self, count: u32) -> Result<u32> {
-        for round in 1..=count {
-            let drain = round == count || round.is_multiple_of(self.plan.rounds_between_drains);
-            let finding = match self.round(drain) {
+        let mut round = 0;
+        while round < count {
+            // An orderly stop is no crash, and so no round of its own.
+            let end = if self.dice.percent(8) { End::Orderly } else { End::Crash };
+            round += u32::from(end == End::Crash);
+            let drain = end == End::Crash
+                && (round == count || round.is_multiple_of(self.plan.rounds_between_drains));
+            let finding = match self.round(end, drain) {
                 Ok(None) => continue,
                 Ok(Some(finding)) => finding,
                 Err(error) => Finding::Lost(format!("{error:#}")),
@@ -153,13 +195,13 @@ impl Lane {
         Ok(count)
     }
 
-    fn round(&mut self, drain: bool) -> Result<Option<Finding>> {
+    fn round(&mut self, end: End, drain: bool) -> Result<Option<Finding>> {
         self.story.clear();
-        if let Err(error) = self.load_and_crash() {
+        if let Err(error) = self.load_and_end(end) {
             return Ok(Some(Finding::Lost(format!("{error:#}"))));
         }
         self.cut()?;
-        while self.dice.percent(20) {
+        while end == End::Crash && self.dice.percent(20) {
             self.crash_while_starting()?;
             self.cut()?;
         }
@@ -185,8 +227,8 @@ impl Lane {
         Ok(None)
     }
 
-    /// Lets the workers work for a while, and ends the server under them: mostly at once, sometimes in order.
-    fn load_and_crash(&mut self) -> Result<()> {
+    /// Lets the workers work for a while, and ends the server under them.
+    fn load_and_end(&mut self, end: End) -> Result<()> {
         let load = Duration::from_millis(
             LOAD_MS_MIN
                 + match self.dice.below(10) {
@@ -195,7 +237,7 @@ impl Lane {
                     _ => self.dice.below(4_000),
                 },
         );
-        let orderly = self.dice.percent(8);
+        let orderly = end == End::Orderly;
         let stop = AtomicBool::new(false);
         let before: u64 = self.workers.iter().map(|worker| worker.acknowledged).sum();
         let server = &mut self.server;

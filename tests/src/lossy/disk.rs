@@ -19,19 +19,25 @@ pub enum Lie {
     Segments,
     /// Writes to the journal.
     Journal,
+    /// The last write to the journal.
+    LastRecord,
+    /// Files in `checkpoint/`.
+    Checkpoints,
     /// Names in directories.
     Names,
 }
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Lie; 3] = [Lie::Segments, Lie::Journal, Lie::Names];
+    pub const ALL: [Lie; 5] = [Lie::Segments, Lie::Journal, Lie::LastRecord, Lie::Checkpoints, Lie::Names];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Lie::Segments => "segments",
             Lie::Journal => "journal",
+            Lie::LastRecord => "last-record",
+            Lie::Checkpoints => "checkpoints",
             Lie::Names => "names",
         }
     }
@@ -187,12 +193,17 @@ impl Disk for LossyDisk {
             }
         };
         let log = self.0.sectors(file.metadata()?.ino())?;
-        let lies = match self.0.lie {
-            Some(Lie::Segments) => path.parent().is_some_and(|parent| parent.ends_with("segments")),
-            Some(Lie::Journal) => how == OpenHow::DirectDurable,
-            Some(Lie::Names) | None => false,
+        let (durable, within) = (how == OpenHow::DirectDurable, |name: &str| {
+            path.parent().is_some_and(|parent| parent.ends_with(name))
+        });
+        let (late, lies) = match self.0.lie {
+            Some(Lie::Segments) => (false, within("segments")),
+            Some(Lie::Journal) => (false, durable),
+            Some(Lie::LastRecord) => (durable, durable),
+            Some(Lie::Checkpoints) => (false, within("checkpoint")),
+            Some(Lie::Names) | None => (false, false),
         };
-        Ok(Arc::new(LossyFile { file, log, durable: how == OpenHow::DirectDurable, lies }))
+        Ok(Arc::new(LossyFile { file, log, durable, lies, late }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -267,6 +278,8 @@ struct LossyFile {
     log: Arc<Mutex<SectorLog>>,
     durable: bool,
     lies: bool,
+    /// It syncs what was written before only when the next write comes.
+    late: bool,
 }
 
 impl LossyFile {
@@ -291,6 +304,9 @@ impl DiskFile for LossyFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         // One change of a file at a time, so that a sync covers what was written before it and nothing else.
         let mut log = lock(&self.log);
+        if self.late {
+            log.forget()?;
+        }
         log.before_write(&self.file, offset, bytes.len() as u64)?;
         self.file.write_all_at(bytes, offset)?;
         if self.durable { self.sync(&mut log) } else { Ok(()) }
