@@ -7,7 +7,7 @@ export MINIO ?= yes
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool bench clean
+.PHONY: help run build test check deny-tool bench crash-real clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ bench: ## Measure the engine, and the server through its gateway
 	cargo build --release --locked --workspace --bins
 	target/release/tidefs-bench
 	cargo bench --locked --package tidefs-engine
+
+crash-real: ## Kill the real server 100 times under load, and cut its power 100 times
+	cargo build --release --locked --package tidefs-gateway --package tidefs-tests --bins
+	target/release/tidefs-crash
 
 clean: ## Remove what was built
 	cargo clean

@@ -11,11 +11,12 @@ mod raw;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::disk::{Disk, DiskFile, DiskLock, OpenHow, RealDisk};
 use engine::{CreateMode, Credential, Entry, Environment, InodeId, SetAttributes};
+use parking_lot::{Condvar, Mutex};
 use raw::client::*;
 use raw::server::Server;
 
@@ -25,7 +26,7 @@ struct StallingDisk(Arc<(Mutex<bool>, Condvar)>);
 
 impl StallingDisk {
     fn stall(&self, stalled: bool) {
-        *self.0.0.lock().unwrap() = stalled;
+        *self.0.0.lock() = stalled;
         self.0.1.notify_all();
     }
 }
@@ -77,8 +78,7 @@ impl DiskFile for StallingFile {
         self.file.read_at(buffer, offset)
     }
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let stalled = self.disk.0.0.lock().unwrap();
-        drop(self.disk.0.1.wait_while(stalled, |stalled| *stalled).unwrap());
+        self.disk.0.1.wait_while(&mut self.disk.0.0.lock(), |stalled| *stalled);
         self.file.write_all_at(bytes, offset)
     }
     fn sync_data(&self) -> io::Result<()> {

@@ -16,5 +16,24 @@ mod disk;
 mod names;
 mod sectors;
 
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::prerequisites::built_binary;
+use crate::server::ServerSettings;
+
 pub use cut::{IndexFate, cut_power};
 pub use disk::{Lie, LossyDisk};
+
+/// Makes a server run on a disk that can lose its power, with its log in `undo`, which must be on the same file system as the data.
+pub fn run_on_lossy_disk(settings: &mut ServerSettings, undo: &Path, lie: Option<Lie>) -> Result<()> {
+    settings.program = built_binary("tidefs-on-lossy-disk")?;
+    let data = settings.data.clone();
+    settings.set_environment(&[
+        ("LOSSY_DATA", &data.to_string_lossy()),
+        ("LOSSY_UNDO", &undo.to_string_lossy()),
+        ("LOSSY_LIE", lie.map_or("", Lie::name)),
+    ]);
+    Ok(())
+}

@@ -12,18 +12,18 @@ impl Dice {
 
     /// A generator of its own for a part of the work, so that parts do not depend on each other's pace.
     pub fn fork(&mut self) -> Dice {
-        Dice(self.next())
+        Dice(self.number())
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below the bound; 0 if the bound is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).unwrap_or(0)
+        self.number().checked_rem(bound).unwrap_or(0)
     }
 
     /// Whether something happens that happens in so many of a hundred cases.
@@ -50,7 +50,7 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut dice = Dice::new(seed);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
-        bytes.extend_from_slice(&dice.next().to_le_bytes());
+        bytes.extend_from_slice(&dice.number().to_le_bytes());
     }
     bytes.truncate(length);
     bytes

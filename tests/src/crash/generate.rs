@@ -41,7 +41,7 @@ impl Generator {
             }),
             14..18 => self.subdirectory(model)?,
             18..22 => self.free_place(model)?.map(|place| {
-                let target = format!("../{:x}", self.dice.next() >> self.dice.below(60));
+                let target = format!("../{:x}", self.dice.number() >> self.dice.below(60));
                 Operation::Symlink { place, target }
             }),
             22..27 => {
@@ -105,7 +105,7 @@ impl Generator {
         };
         let offset = offset.min(SIZE_MAX - length);
         let stable = if self.dice.percent(50) { Stable::FileSync } else { Stable::Unstable };
-        let seed = self.dice.next();
+        let seed = self.dice.number();
         Ok(Operation::Write {
             node,
             offset: usize::try_from(offset)?,

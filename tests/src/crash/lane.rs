@@ -16,8 +16,7 @@ use super::oracle::judge;
 use super::report::Report;
 use super::worker::Worker;
 use crate::deadline::poll_until;
-use crate::lossy::{IndexFate, Lie, cut_power};
-use crate::prerequisites::built_binary;
+use crate::lossy::{IndexFate, Lie, cut_power, run_on_lossy_disk};
 use crate::process::Log;
 use crate::server::{Cold, Server, ServerSettings};
 
@@ -130,12 +129,7 @@ impl Lane {
         settings.log = Log::Kept;
         settings.arguments.extend(["--config".into(), config.into()]);
         if plan.means == Means::PowerLoss {
-            settings.program = built_binary("tidefs-on-lossy-disk")?;
-            settings.set_environment(&[
-                ("LOSSY_DATA", &settings.data.to_string_lossy().into_owned()),
-                ("LOSSY_UNDO", &work.path().join("undo").to_string_lossy().into_owned()),
-                ("LOSSY_LIE", plan.lie.map_or("", Lie::name)),
-            ]);
+            run_on_lossy_disk(&mut settings, &work.path().join("undo"), plan.lie)?;
         }
         let cold = work.path().join("cold");
         let mut report = Report::default();

@@ -120,7 +120,7 @@ fn overwrite(path: &Path, dice: &mut Dice) -> io::Result<()> {
     let file = fs::OpenOptions::new().write(true).open(path)?;
     let sectors = file.metadata()?.len() / sectors::SECTOR_BYTES;
     for _ in 0..sectors.div_ceil(50) {
-        let noise = crate::crash::noise(dice.next(), 512);
+        let noise = crate::crash::noise(dice.number(), 512);
         file.write_all_at(&noise, dice.below(sectors) * sectors::SECTOR_BYTES)?;
     }
     Ok(())

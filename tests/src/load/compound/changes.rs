@@ -62,6 +62,9 @@ pub(crate) struct Written {
     pub(crate) verifier: [u8; 8],
 }
 
+/// A name with its file id.
+pub(crate) type Listed = (Vec<u8>, u64);
+
 /// How many inodes a file system has and could have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FilesCount {
@@ -220,7 +223,7 @@ impl Results<'_> {
     }
 
     /// Names with their file ids, and the cookie to go on with unless it ends here.
-    pub(crate) fn read_directory(&mut self) -> Result<(Vec<(Vec<u8>, u64)>, Option<u64>)> {
+    pub(crate) fn read_directory(&mut self) -> Result<(Vec<Listed>, Option<u64>)> {
         self.expect(OP_READDIR)?;
         self.0.raw(8)?;
         let (mut entries, mut last) = (Vec::new(), 0);
