@@ -16,7 +16,7 @@ use crate::tree::files_below;
 pub enum IndexFate {
     /// It had been closed and synced: it stays as it is.
     Safe,
-    /// It was open: it may stay as it is, be damaged or be gone.
+    /// It was open: it may stay as it is, be as it was at the last loss of power, be damaged or be gone.
     AtRisk,
 }
 
@@ -33,8 +33,9 @@ pub fn cut_power(data: &Path, undo: &Path, dice: &mut Dice, index: IndexFate) ->
     let undone_names = undo_names(data, undo, dice, survival_percent)?;
     let index = match index {
         IndexFate::Safe => "as it was",
-        IndexFate::AtRisk => damage_index(data, dice)?,
+        IndexFate::AtRisk => damage_index(data, undo, dice)?,
     };
+    remember_index(data, undo)?;
     for directory in ["files", "names", "kept"] {
         let path = undo.join(directory);
         if path.exists() {
@@ -87,33 +88,54 @@ fn undo_names(data: &Path, undo: &Path, dice: &mut Dice, survival_percent: u64) 
     Ok(undone)
 }
 
-fn damage_index(data: &Path, dice: &mut Dice) -> io::Result<&'static str> {
-    let homes = fs::read_dir(data)?.flatten().map(|entry| entry.path().join("index"));
-    let indexes: Vec<PathBuf> = homes.filter(|path| path.is_dir()).collect();
-    let fate = dice.below(4);
-    for index in indexes {
-        match fate {
-            0 => {}
-            1 => fs::remove_dir_all(&index)?,
-            2 => {
-                for file in files_in(&index)? {
-                    let length = fs::metadata(&file)?.len();
-                    fs::OpenOptions::new().write(true).open(&file)?.set_len(dice.below(length + 1))?;
-                }
-            }
-            _ => {
-                for file in files_in(&index)? {
-                    overwrite(&file, dice)?;
-                }
-            }
-        }
+/// The index of the file system, if it has been made.
+fn index_of(data: &Path) -> io::Result<Option<PathBuf>> {
+    if !data.exists() {
+        return Ok(None);
     }
-    Ok(match fate {
-        0 => "as it was",
-        1 => "gone",
-        2 => "cut short",
-        _ => "overwritten in places",
-    })
+    let homes = fs::read_dir(data)?.flatten().map(|entry| entry.path().join("index"));
+    Ok(homes.into_iter().find(|path| path.is_dir()))
+}
+
+/// Keeps a copy of the index, which is an older one at the next loss of power.
+fn remember_index(data: &Path, undo: &Path) -> io::Result<()> {
+    match index_of(data)? {
+        Some(index) => replace_directory(&index, &undo.join("index")),
+        None => Ok(()),
+    }
+}
+
+fn replace_directory(from: &Path, to: &Path) -> io::Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    for file in files_in(from)? {
+        let target = to.join(file.strip_prefix(from).map_err(io::Error::other)?);
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        fs::copy(file, target)?;
+    }
+    Ok(())
+}
+
+fn damage_index(data: &Path, undo: &Path, dice: &mut Dice) -> io::Result<&'static str> {
+    let Some(index) = index_of(data)? else { return Ok("not made") };
+    let older = undo.join("index");
+    match dice.below(5) {
+        0 => fs::remove_dir_all(&index).map(|()| "gone"),
+        1 => {
+            for file in files_in(&index)? {
+                let length = fs::metadata(&file)?.len();
+                fs::OpenOptions::new().write(true).open(&file)?.set_len(dice.below(length + 1))?;
+            }
+            Ok("cut short")
+        }
+        2 => {
+            files_in(&index)?.iter().try_for_each(|file| overwrite(file, dice))?;
+            Ok("overwritten in places")
+        }
+        3 if older.exists() => replace_directory(&older, &index).map(|()| "an older one"),
+        _ => Ok("as it was"),
+    }
 }
 
 fn overwrite(path: &Path, dice: &mut Dice) -> io::Result<()> {
