@@ -78,17 +78,16 @@ pub fn run(plan: &Plan) -> Result<Report> {
         let mut lane = Lane::start(plan, dice.fork())?;
         let rounds = lane.rounds((plan.rounds - done).min(LANE_ROUNDS_MAX))?;
         done += rounds;
-        let clean = lane.report.is_clean();
-        report.add(std::mem::take(&mut lane.report));
-        if !clean {
+        let mut found = std::mem::take(&mut lane.report);
+        if !found.is_clean() {
             let kept = match plan.directory {
                 Directory::Kept => format!(", kept in {}", lane.keep()?.display()),
                 Directory::Removed => String::new(),
             };
             let kept = format!("; seed {}, round {done}{kept}", plan.seed);
-            report.lost.last_mut().into_iter().for_each(|text| text.push_str(&kept));
-            report.leaked.last_mut().into_iter().for_each(|text| text.push_str(&kept));
+            found.lost.iter_mut().chain(&mut found.leaked).for_each(|text| text.push_str(&kept));
         }
+        report.add(found);
     }
     Ok(report)
 }

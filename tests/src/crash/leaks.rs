@@ -115,7 +115,7 @@ fn verify(server: &Server) -> Result<Vec<String>> {
     if server.command(&["verify", "--help"])?.code != Some(0) {
         return Ok(Vec::new());
     }
-    let outcome = server.command(&["verify", "--deep", "--json"])?;
+    let outcome = server.command(&["verify", "--deep", "--bucket", "--json"])?;
     Ok(match outcome.code {
         Some(0) => Vec::new(),
         _ => vec![format!("tidefs verify: {outcome}")],
