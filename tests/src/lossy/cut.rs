@@ -22,6 +22,8 @@ pub enum IndexFate {
 
 /// Undoes what does not survive, below a data directory that nobody uses now. Returns what was done in words.
 pub fn cut_power(data: &Path, undo: &Path, dice: &mut Dice, index: IndexFate) -> io::Result<String> {
+    // A process that was killed at once has not made it.
+    fs::create_dir_all(undo)?;
     let survival_percent = match dice.below(5) {
         0 => 0,
         1 => 100,
