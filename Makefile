@@ -9,7 +9,7 @@ export FUZZ_SECONDS ?= 600
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool flip bench fuzz clean
+.PHONY: help run build test check deny-tool flip bench fuzz crash-real clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ bench: ## Measure the engine, and the server through its gateway
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (600; 10 is a quick look), two at a time
 	fuzz/run
+
+crash-real: ## Kill the real server 100 times under load, and cut its power 100 times
+	cargo build --release --locked --package tidefs-gateway --package tidefs-tests --bins
+	target/release/tidefs-crash
 
 clean: ## Remove what was built
 	cargo clean

@@ -13,6 +13,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::Parser;
+use engine::Environment;
 
 use crate::config::{ConfigError, Surroundings};
 use crate::control::client::ClientError;
@@ -30,10 +31,10 @@ enum Failure {
     Failed(String),
 }
 
-/// Runs the command line of this process.
-pub fn main() -> ExitCode {
+/// Runs the command line of this process; what it serves gets time, randomness and disk from `environment`.
+pub fn main(environment: Environment) -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.command) {
+    match run(arguments.command, environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Standard error may be closed; the status tells it too.
@@ -46,10 +47,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command, environment: Environment) -> Result<(), Failure> {
     let surroundings = Surroundings::of_process();
     match command {
-        Command::Serve(flags) => serve::run(flags, &surroundings),
+        Command::Serve(flags) => serve::run(flags, &surroundings, environment),
         Command::Config(ConfigCommand::Example) => config::example(),
         Command::Config(ConfigCommand::Check { file }) => config::check(file, &surroundings),
         Command::Status(command) => block_on(status::run(command, &surroundings)),

@@ -31,12 +31,12 @@ use signals::Signals;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// Serves until a signal ends it.
-pub(crate) async fn run(settings: Settings) -> Result<(), ServeError> {
+pub(crate) async fn run(settings: Settings, environment: Environment) -> Result<(), ServeError> {
     let mut signals = Signals::listen()?;
     ControlSocket::check_path(&settings.data)?;
     let listeners = Listeners::bind(&settings).await?;
     let (server, socket, _directory) = tokio::select! {
-        started = start(&settings, listeners) => started?,
+        started = start(&settings, environment, listeners) => started?,
         () = signals.ended() => return Ok(()),
     };
     announce::ready();
@@ -54,9 +54,10 @@ pub(crate) async fn run(settings: Settings) -> Result<(), ServeError> {
 
 async fn start(
     settings: &Settings,
+    environment: Environment,
     listeners: Listeners,
 ) -> Result<(Arc<Server>, ControlSocket, DataDirectory), ServeError> {
-    let options = open_options(settings)?;
+    let options = open_options(settings, environment)?;
     let directory = DataDirectory::take(&settings.data)?;
     let first = FirstStart::prepare(settings, &options, &directory)?;
     let opened = open_and_serve(settings, listeners, &options).await;
@@ -81,11 +82,11 @@ async fn start(
 }
 
 /// How the settings open a file system.
-pub(crate) fn open_options(settings: &Settings) -> Result<OpenOptions, ServeError> {
+pub(crate) fn open_options(settings: &Settings, environment: Environment) -> Result<OpenOptions, ServeError> {
     Ok(OpenOptions {
         key: settings.key.source().map_err(engine::Error::Open)?,
         cold: settings.cold.clone(),
-        environment: Environment::system(),
+        environment,
         budgets: settings.budgets,
     })
 }

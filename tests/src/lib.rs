@@ -4,9 +4,11 @@
 //! Each part writes its output to a log that is printed when the part goes away; the test framework shows it
 //! if the test failed. A prerequisite that is missing is an error that names it, never a test that is left out.
 
+pub mod crash;
 pub mod deadline;
 pub mod guest;
 pub mod load;
+pub mod lossy;
 pub mod minio;
 pub mod outcome;
 pub mod prerequisites;

@@ -65,10 +65,15 @@ pub fn tidefs_binary() -> Result<PathBuf> {
     if let Some(given) = env::var_os("TIDEFS_BIN") {
         return Ok(PathBuf::from(given));
     }
+    built_binary("tidefs")
+}
+
+/// A binary of this workspace that was built together with this program.
+pub fn built_binary(name: &str) -> Result<PathBuf> {
     let this = env::current_exe()?;
-    let built = this.ancestors().skip(1).take(2).map(|directory| directory.join("tidefs"));
+    let built = this.ancestors().skip(1).take(2).map(|directory| directory.join(name));
     match built.into_iter().find(|candidate| candidate.is_file()) {
         Some(binary) => Ok(binary),
-        None => bail!("the binary tidefs is not built; run `make build`, or name one with TIDEFS_BIN"),
+        None => bail!("the binary {name} is not built; run `make build` (or name a tidefs with TIDEFS_BIN)"),
     }
 }

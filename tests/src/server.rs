@@ -2,6 +2,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -35,6 +36,8 @@ pub enum Cold<'a> {
 /// With what a server is started: all that is on its command line and in its environment.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
+    /// The program: `tidefs`, or one with its command line.
+    pub program: PathBuf,
     /// The data directory.
     pub data: PathBuf,
     /// The key file.
@@ -53,6 +56,7 @@ impl ServerSettings {
     /// Settings with data and key in a directory, on a free port.
     pub fn within(directory: &Path, cold: Cold<'_>) -> Result<ServerSettings> {
         let mut settings = ServerSettings {
+            program: tidefs_binary()?,
             data: directory.join("data"),
             key: directory.join("tidefs.key"),
             port: free_port()?,
@@ -82,7 +86,7 @@ impl ServerSettings {
 
     /// Starts `tidefs serve`, without waiting for anything.
     pub fn spawn(&self, logs: &Path) -> Result<Process> {
-        let process = Process::start("tidefs", logs, Signal::KILL, &tidefs_binary()?, |command| {
+        let process = Process::start("tidefs", logs, Signal::KILL, &self.program, |command| {
             clean(command)
                 .arg("serve")
                 .args(["--listen", &format!("127.0.0.1:{}", self.port)])
@@ -176,6 +180,24 @@ impl Server {
         let mut process = self.process.take().context("tidefs does not run")?;
         process.signal(Signal::TERM)?;
         process.wait(STOP_LIMIT)?.succeeded()
+    }
+
+    /// Its exit status, if it has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.as_mut().context("tidefs does not run")?.ended()
+    }
+
+    /// What it has written to standard error so far.
+    pub fn complaint(&self) -> String {
+        self.process
+            .as_ref()
+            .map_or_else(String::new, |process| String::from_utf8_lossy(&process.stderr()).into_owned())
+    }
+
+    /// Ends it, and leaves its directory there for somebody to look at.
+    pub fn keep(mut self) -> PathBuf {
+        self.kill9();
+        self.work.keep()
     }
 
     /// The port it serves on.

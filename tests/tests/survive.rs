@@ -1,16 +1,20 @@
-//! The server is killed under load: what was acknowledged is there, the rest is old or new, and the mount goes on.
+//! The server is killed, or loses its power, under load: what was acknowledged is there, the rest is old or new, and the mount goes on.
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use harness::crash::Dice;
 use harness::guest::RunningGuest;
-use harness::{Cold, Guest, Server, poll_until};
+use harness::lossy::{IndexFate, cut_power, run_on_lossy_disk};
+use harness::{Cold, Guest, Server, ServerSettings, poll_until};
 
 const STEPS: &str = include_str!("../guest/scripts/steps.sh");
 /// A copy of the whole mount, for the host to look at.
 const COLLECT: &str = "mkdir /run/share/found; cp /mnt/* /run/share/found/";
+/// What is undone at a loss of power is chosen by it.
+const SEED: u64 = 5;
 const SLOTS: u64 = 8;
 const KILLS: u32 = 4;
 const STEPS_BETWEEN_KILLS: u64 = 25;
@@ -49,7 +53,25 @@ impl Acknowledged {
 
 #[test]
 fn acknowledged_writes_survive_kills_and_the_mount_goes_on() -> Result<()> {
-    let mut server = Server::start(Cold::Directory)?;
+    survive(Server::start(Cold::Directory)?, |_| Ok(()))
+}
+
+#[test]
+fn acknowledged_writes_survive_power_losses_and_the_mount_goes_on() -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let undo = work.path().join("undo");
+    let mut settings = ServerSettings::within(work.path(), Cold::Directory)?;
+    run_on_lossy_disk(&mut settings, &undo, None)?;
+    let data = settings.data.clone();
+    let mut dice = Dice::new(SEED);
+    survive(Server::start_with(work, settings)?, |killed| {
+        println!("power loss {killed}: {}", cut_power(&data, &undo, &mut dice, IndexFate::AtRisk)?);
+        Ok(())
+    })
+}
+
+/// Kills the server again and again; `then` happens between the kill and the next start.
+fn survive(mut server: Server, mut then: impl FnMut(u32) -> Result<()>) -> Result<()> {
     let mut guest = Guest::on(server.port()).start(STEPS, &[])?;
     let mut goal = STEPS_BETWEEN_KILLS;
     for kill in 0..KILLS {
@@ -61,6 +83,7 @@ fn acknowledged_writes_survive_kills_and_the_mount_goes_on() -> Result<()> {
         })?;
         goal = reached + STEPS_BETWEEN_KILLS;
         server.kill9();
+        then(kill)?;
         server.restart()?;
     }
     poll_until("the mount goes on after the last restart", PROGRESS_LIMIT, || {
@@ -71,6 +94,7 @@ fn acknowledged_writes_survive_kills_and_the_mount_goes_on() -> Result<()> {
     server.kill9();
     let acknowledged = settled(&guest)?;
     drop(guest);
+    then(KILLS)?;
     server.restart()?;
 
     let share = tempfile::tempdir()?;

@@ -120,7 +120,8 @@ pub struct ReadData {
 pub struct Written {
     /// Bytes taken: all of them.
     pub length: usize,
-    /// For [`Stability::FileSync`]: wait for it before the answer. Else nothing to wait for.
+    /// Wait for it before the answer. For [`Stability::Unstable`] it is mostly nothing, but now and then the durable reservation of
+    /// change numbers, without which a crash would take the change attribute back.
     pub ticket: Ticket,
 }
 

@@ -6,12 +6,13 @@
 //! # Crash consistency
 //! [`ColdTier::put`] returns when the object is there and was read back (rule D2: the caller journals its extents only
 //! then). A crash or an error before that can leave an object that nobody points to: the caller announced it in a record
-//! before, and removes it later. An object is written once, under a random name, and never changed.
+//! before, and removes it later; the probe of a start that was killed is removed by the next one. An object is written once, under a random name, and never changed.
 //! [`ColdTier::delete`] can be repeated. In a local directory a deletion is not synced: after a power loss the object may be back, as an orphan.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod location;
+mod staging;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ use crate::keys::KeyRing;
 use crate::threads::blocking;
 use crate::tiering::Requests;
 use location::Location;
+use staging::Staging;
 
 /// A request costs about as much as 64 KiB of transfer; a longer one delays the first byte too much.
 const RUN_LIMITS: RunLimits = RunLimits { gap_bytes_max: 64 * 1024, run_bytes_max: 1 << 20 };
@@ -48,6 +50,7 @@ const DIRECTORY_GUESS_BYTES: u64 = 128 * 1024;
 pub(crate) struct ColdTier {
     stack: Stack,
     location: Location,
+    staging: Staging,
     file_system: FileSystemId,
     keys: KeyRing,
     environment: Environment,
@@ -73,8 +76,8 @@ impl ColdTier {
         keys: &KeyRing,
     ) -> ColdTier {
         let location = Location::new(config, file_system);
-        let stack = Stack::new(objects, &environment);
-        ColdTier { stack, location, file_system, keys: keys.clone(), environment }
+        let (stack, staging) = (Stack::new(objects, &environment), Staging::of(config));
+        ColdTier { stack, location, staging, file_system, keys: keys.clone(), environment }
     }
 
     /// Finds out whether the store can do what tidefs needs; [`OpenError::ColdStore`] says what is wrong. Takes at most
@@ -83,6 +86,8 @@ impl ColdTier {
         let mut id = [0; 16];
         self.environment.entropy.fill(&mut id);
         let name = SegmentId(id).to_string();
+        // A start that was killed has left its probe there, and the file system has one owner.
+        self.staging.clear_folder(&self.location.probes()).await?;
         let probed = probe::probe(self.stack.impatient.as_ref(), self.location.probes(), &name).await;
         probed.map_err(|fault| {
             let what = format!("{}: {fault}", self.location);
@@ -129,9 +134,11 @@ impl ColdTier {
         Ok(blocks)
     }
 
-    /// Deletes a segment's object; one that is gone is no error.
+    /// Deletes a segment's object, and what an upload left of it that was interrupted; one that is gone is no error.
     pub(crate) async fn delete(&self, segment: SegmentId) -> Result<()> {
-        let request = Request::Delete { path: self.location.segment(segment) };
+        let path = self.location.segment(segment);
+        self.staging.clear(&path).await?;
+        let request = Request::Delete { path };
         match self.stack.store.call(&request).await {
             Ok(_) | Err(StoreError::NotFound) => Ok(()),
             Err(error) => Err(failed(&request, error)),

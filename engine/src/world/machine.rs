@@ -1,6 +1,6 @@
 //! A computer with a simulated disk, a clock, chance, and an object store that it can reach.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,7 +68,12 @@ impl Machine {
         const MIB: u64 = 1 << 20;
         OpenOptions {
             key: KeySource::File(self.local.path().join("key")),
-            cold: ColdStoreConfig::Directory(PathBuf::from("/cold")),
+            cold: ColdStoreConfig::Bucket {
+                name: "cold".into(),
+                prefix: String::new(),
+                endpoint: None,
+                region: None,
+            },
             environment: Environment {
                 clock: self.clock.clone(),
                 entropy: self.entropy.clone(),

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use engine::Environment;
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
@@ -9,7 +10,11 @@ use super::arguments::ServeFlags;
 use crate::config::{Settings, Surroundings};
 use crate::serve::{self, ServeError};
 
-pub(super) fn run(flags: Box<ServeFlags>, surroundings: &Surroundings) -> Result<(), Failure> {
+pub(super) fn run(
+    flags: Box<ServeFlags>,
+    surroundings: &Surroundings,
+    environment: Environment,
+) -> Result<(), Failure> {
     let settings = Settings::load(flags.into_layer(), surroundings)?;
     start_log(&settings.log)?;
     if let Some(file) = &settings.config_file {
@@ -17,7 +22,7 @@ pub(super) fn run(flags: Box<ServeFlags>, surroundings: &Surroundings) -> Result
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-    let result = runtime.block_on(serve::run(settings));
+    let result = runtime.block_on(serve::run(settings, environment));
     // Blocking work that is left may take longer than a shutdown may; what it does is recovered.
     runtime.shutdown_background();
     Ok(result?)

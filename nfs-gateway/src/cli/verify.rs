@@ -106,7 +106,8 @@ async fn offline_one(
     request: VerifyRequest,
     json: bool,
 ) -> Result<Verified, Failure> {
-    let (options, open) = (request.options(), crate::serve::open_options(settings).map_err(could_not)?);
+    let open = crate::serve::open_options(settings, engine::Environment::system()).map_err(could_not)?;
+    let options = request.options();
     let progress = VerifyProgress::default();
     let work = FileSystem::verify_offline(&settings.data, id, &open, &options, &progress);
     let report = watched(work, &progress, json).await.map_err(could_not)?;

@@ -20,21 +20,27 @@ impl Server {
         KeyFile::create(&directory.path().join("key"), &*environment.entropy).unwrap();
         std::fs::create_dir(directory.path().join("data")).unwrap();
         FileSystem::make(&directory.path().join("data"), &options(&directory)).unwrap();
-        Self::open(directory).await
+        Self::open(directory, environment).await
     }
 
     /// The same file system with a new life of the server.
     pub async fn restart(self) -> Server {
+        self.restart_in(Environment::system()).await
+    }
+
+    /// The same in another environment.
+    pub async fn restart_in(self, environment: Environment) -> Server {
         self.nfs.stop().await;
         self.file_system.shutdown().await.unwrap();
         drop(self.file_system);
-        Self::open(self.directory).await
+        Self::open(self.directory, environment).await
     }
 
-    async fn open(directory: TempDir) -> Server {
+    async fn open(directory: TempDir, environment: Environment) -> Server {
         let data = directory.path().join("data");
         let id = FileSystem::list(&data).unwrap()[0];
-        let file_system = FileSystem::open(&data, id, options(&directory)).await.unwrap();
+        let options = OpenOptions { environment, ..options(&directory) };
+        let file_system = FileSystem::open(&data, id, options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let choices = ServerOptions {

@@ -19,11 +19,11 @@ const GRACE_LIMIT: Duration = Duration::from_secs(150);
 
 /// A reply with an error status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SessionError {
+pub(crate) struct SessionError {
     /// Of RFC 8881, section 15.
-    pub(super) status: u32,
+    pub(crate) status: u32,
     /// Which operation of the compound failed, counted from 0 (the SEQUENCE).
-    pub(super) operation: u32,
+    pub(crate) operation: u32,
 }
 
 impl std::fmt::Display for SessionError {
@@ -36,7 +36,7 @@ impl std::error::Error for SessionError {}
 
 /// A session with its only connection.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
     outgoing: Vec<u8>,
@@ -49,7 +49,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects, and makes a client with one session; the server may grant fewer slots than wanted.
-    pub(super) fn connect(server: SocketAddr, owner: &str, slots: u32) -> Result<Session> {
+    pub(crate) fn connect(server: SocketAddr, owner: &str, slots: u32) -> Result<Session> {
         let writer = TcpStream::connect(server).with_context(|| format!("cannot connect to {server}"))?;
         writer.set_nodelay(true)?;
         writer.set_read_timeout(Some(REPLY_LIMIT))?;
@@ -85,7 +85,7 @@ impl Session {
     }
 
     /// Ends the session and the client: a server that restarts would else wait for its reclaim. Nothing may be open.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         let mut compound = Compound::default();
         compound.destroy_session(&self.id);
         self.exchange(&compound, |_| Ok(()))?;
@@ -95,17 +95,17 @@ impl Session {
     }
 
     /// The client id.
-    pub(super) fn client(&self) -> u64 {
+    pub(crate) fn client(&self) -> u64 {
         self.client
     }
 
     /// The number of slots.
-    pub(super) fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.sequences.len()
     }
 
     /// Calls a compound on slot 0 and waits, patiently while the server has a grace period or asks for a delay.
-    pub(super) fn call<T>(
+    pub(crate) fn call<T>(
         &mut self,
         compound: &Compound,
         take: impl Fn(&mut Results<'_>) -> Result<T>,
@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// Puts a compound into the outgoing buffer, as the next request of a slot. Returns the call's number.
-    pub(super) fn enqueue(&mut self, compound: &Compound, slot: usize) -> Result<u32> {
+    pub(crate) fn enqueue(&mut self, compound: &Compound, slot: usize) -> Result<u32> {
         let highest = u32::try_from(self.sequences.len().saturating_sub(1))?;
         let sequence = self.sequences.get_mut(slot).context("no such slot")?;
         *sequence = sequence.wrapping_add(1);
@@ -173,19 +173,19 @@ impl Session {
     }
 
     /// Sends what is in the outgoing buffer.
-    pub(super) fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         self.writer.write_all(&self.outgoing)?;
         self.outgoing.clear();
         Ok(())
     }
 
     /// Whether the next reply may need a wait.
-    pub(super) fn reply_is_not_buffered(&self) -> bool {
+    pub(crate) fn reply_is_not_buffered(&self) -> bool {
         self.reader.buffer().len() < 4
     }
 
     /// The next reply.
-    pub(super) fn receive(&mut self) -> Result<Reply<'_>> {
+    pub(crate) fn receive(&mut self) -> Result<Reply<'_>> {
         self.incoming.clear();
         loop {
             let mut mark = [0; 4];

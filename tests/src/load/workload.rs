@@ -162,7 +162,7 @@ fn prepare(workload: Workload, plan: &Plan, number: u32) -> Result<(Session, Tar
 }
 
 /// The handle of a directory below the root, which is made if it is not there.
-fn enter(session: &mut Session, name: &[u8]) -> Result<Handle> {
+pub(crate) fn enter(session: &mut Session, name: &[u8]) -> Result<Handle> {
     let mut compound = Compound::default();
     compound.put_root().make_directory(name);
     let made = session.call(&compound, |results| {

@@ -70,6 +70,25 @@ async fn what_is_put_is_read_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_a_killed_upload_and_a_killed_probe_left_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let tier = open_directory(directory.path());
+    let segment = directory.path().join(tier.location.segment(SEGMENT).as_ref());
+    let probe = directory.path().join(tier.location.probes().as_ref()).join("01");
+    let staged = |path: &FilePath| FilePath::new(&format!("{}#1", path.display())).to_owned();
+    let left = [staged(&segment), probe.clone(), staged(&probe)];
+    for path in &left {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"part").unwrap();
+    }
+    tier.delete(SEGMENT).await.unwrap();
+    tier.probe().await.unwrap();
+    for path in &left {
+        assert!(!path.exists(), "{}", path.display());
+    }
+}
+
+#[tokio::test]
 async fn putting_the_same_again_succeeds_and_other_blocks_under_one_id_do_not() {
     let directory = tempfile::tempdir().unwrap();
     let tier = open_directory(directory.path());
@@ -84,6 +103,7 @@ fn on(store: &Arc<FaultyStore>) -> ColdTier {
     let config = ColdStoreConfig::Directory("/nowhere".into());
     let (file_system, environment) = (FileSystemId::from_random(FILE_SYSTEM), Environment::system());
     ColdTier {
+        staging: Staging::of(&config),
         stack: Stack::new(store.clone(), &environment),
         location: Location::new(&config, file_system),
         file_system,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{
-    Budgets, Clock, ColdStoreConfig, Entropy, Environment, FileSystem, KeyFile, OpenOptions, Timestamp,
+    Budgets, Clock, ColdStoreConfig, Entropy, Environment, FileSystem, KeyFile, KeySource, OpenOptions,
+    Timestamp,
 };
 use parking_lot::Mutex;
 
@@ -66,7 +67,7 @@ impl World {
         let data = directory.join("data");
         must(std::fs::create_dir_all(&data));
         let options = options(&directory);
-        must(KeyFile::create(&options.key_file, options.environment.entropy.as_ref()));
+        must(KeyFile::create(&directory.join("key"), options.environment.entropy.as_ref()));
         let id = must(FileSystem::make(&data, &options));
         let runtime = must(tokio::runtime::Builder::new_current_thread().enable_all().build());
         let environment = options.environment.clone();
@@ -133,10 +134,13 @@ impl World {
 }
 
 fn options(directory: &Path) -> OpenOptions {
+    let mut environment = Environment::system();
+    environment.clock = Arc::new(Steps::default());
+    environment.entropy = Arc::new(Steps::default());
     OpenOptions {
-        key_file: directory.join("key"),
+        key: KeySource::File(directory.join("key")),
         cold: ColdStoreConfig::Directory(directory.join("cold")),
-        environment: Environment { clock: Arc::new(Steps::default()), entropy: Arc::new(Steps::default()) },
+        environment,
         budgets: Budgets {
             journal_bytes: 16 << 20,
             overlay_bytes: 8 << 20,
