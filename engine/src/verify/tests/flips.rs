@@ -77,6 +77,12 @@ impl Disk for Spoiled {
     fn sync_directory(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        panic!("the tests hold no lock: {}", path.display())
+    }
+    fn boot(&self) -> Option<String> {
+        RealDisk.boot()
+    }
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
     }
