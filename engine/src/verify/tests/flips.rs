@@ -86,12 +86,6 @@ impl Disk for Spoiled {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
     }
-    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
-        RealDisk.lock(path)
-    }
-    fn boot(&self) -> Option<String> {
-        RealDisk.boot()
-    }
 }
 
 impl DiskFile for SpoiledFile {
