@@ -311,8 +311,8 @@ impl FileSystem {
     }
 
     /// Lets the next open build the metadata index anew from checkpoint and journal. No process may have the file system open.
-    pub fn distrust_index(data: &Path, id: FileSystemId) -> Result<()> {
-        crate::verify::offline::distrust_index(data, id)
+    pub fn distrust_index(data: &Path, id: FileSystemId, open: &OpenOptions) -> Result<()> {
+        crate::verify::offline::distrust_index(data, id, open)
     }
 
     /// The same for a file system that no process has open. It changes nothing, and reports damage that an open would fail on.

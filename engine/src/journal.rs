@@ -42,7 +42,7 @@ use writer::FrameWriter;
 
 pub(crate) use progress::{Progress, Starved, State};
 pub(crate) use record::Changes;
-pub(crate) use replay::{FileAudit, Replayed, audit, replay};
+pub(crate) use replay::{FileAudit, Replayed, audit, read, replay};
 pub use ticket::{Durable, Pending, Ticket};
 
 /// Where the journal is and how large its files are.

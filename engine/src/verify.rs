@@ -3,6 +3,7 @@
 //! | file | what it looks at |
 //! |---|---|
 //! | [`namespace`] | inodes, directory entries, orphans, the age index, totals |
+//! | [`node`] | what is wrong with one inode, once all is known of it |
 //! | [`reach`] | whether directories hang together |
 //! | [`contents`] | extents and pieces, and the sums that inodes and segments keep of them |
 //! | [`segments`] | segments against the files and objects that there are |
@@ -23,6 +24,7 @@ mod deep;
 mod mend;
 mod names;
 mod namespace;
+mod node;
 pub(crate) mod offline;
 mod options;
 mod problem;

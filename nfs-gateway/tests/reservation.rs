@@ -9,7 +9,7 @@
 mod raw;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,9 +68,6 @@ impl Disk for StallingDisk {
     fn boot(&self) -> Option<String> {
         RealDisk.boot()
     }
-    fn local_path(&self, path: &Path) -> PathBuf {
-        path.to_owned()
-    }
 }
 
 impl DiskFile for StallingFile {
@@ -103,7 +100,9 @@ async fn an_unstable_write_is_answered_when_its_change_numbers_are_reserved() {
     let disk = StallingDisk::default();
     // In a new life of the server the first write needs numbers that no earlier life has shown.
     let server =
-        server.restart_in(Environment { disk: Arc::new(disk.clone()), ..Environment::system() }).await;
+        let mut environment = Environment::system();
+        environment.disk = Arc::new(disk.clone());
+        server.restart_in(environment).await;
     let mut client = Client::ready(server.port, b"alpha").await;
     disk.stall(true);
     let operations = [putrootfh(), lookup(b"file"), write(&[0; 16], 0, 0, b"bytes")];

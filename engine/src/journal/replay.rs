@@ -32,9 +32,32 @@ pub(crate) struct Replayed {
 pub(crate) fn replay(
     place: &Place,
     covered: Lsn,
-    mut apply: impl FnMut(Lsn, Changes) -> Result<()>,
+    apply: impl FnMut(Lsn, Changes) -> Result<()>,
 ) -> Result<Replayed> {
     let found = journal_files(place)?;
+    let (replayed, last_frame) = read_files(place, &found, covered, apply)?;
+    if let Some((file, frame)) = last_frame
+        && !broken(Broken::ReplayNotSynced)
+    {
+        file.write_again(place, frame)?;
+    }
+    Ok(replayed)
+}
+
+/// The same, but writes nothing: for a look at a file system that is not to be opened.
+pub(crate) fn read(place: &Place, covered: Lsn, apply: impl FnMut(Lsn, Changes) -> Result<()>) -> Result<()> {
+    read_files(place, &journal_files(place)?, covered, apply).map(|_| ())
+}
+
+/// What was found, and the last frame with its file.
+type Read<'a> = (Replayed, Option<(&'a Found, Range<u64>)>);
+
+fn read_files<'a>(
+    place: &Place,
+    found: &'a [Found],
+    covered: Lsn,
+    mut apply: impl FnMut(Lsn, Changes) -> Result<()>,
+) -> Result<Read<'a>> {
     let next_number = found.last().map_or(1, |file| file.header.number.saturating_add(1));
     let mut replayed =
         Replayed { last: covered, next_number, files: VecDeque::new(), frames: VecDeque::new() };
@@ -55,12 +78,7 @@ pub(crate) fn replay(
         begun = true;
         last_frame = file.replay(&place.home, &mut replayed, &mut apply)?.map(|frame| (file, frame));
     }
-    if let Some((file, frame)) = last_frame
-        && !broken(Broken::ReplayNotSynced)
-    {
-        file.write_again(place, frame)?;
-    }
-    Ok(replayed)
+    Ok((replayed, last_frame))
 }
 
 /// What is in one journal file.
@@ -104,7 +122,7 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
         files: VecDeque::new(),
         frames: VecDeque::new(),
     };
-    let result = found.replay(home, &mut replayed, &mut |_, _| Ok(()));
+    let result = found.replay(home, &mut replayed, &mut |_, _| Ok(())).map(|_| ());
     let ends = replayed.frames.iter().scan(HEADER_BYTES, |end, frame| {
         *end = end.saturating_add(frame.bytes);
         Some(*end)

@@ -145,3 +145,35 @@ fn first_difference(left: &[(Bytes, Bytes)], right: &[(Bytes, Bytes)]) -> Option
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::tests::support::{Bench, put, wait};
+
+    #[test]
+    fn an_index_that_differs_from_the_checkpoints_is_found() {
+        let bench = Bench::on_real_disk();
+        bench.create().unwrap();
+        let store = bench.open().unwrap();
+        let keys: Vec<String> = (0..3000).map(|number| format!("key-{number:05}")).collect();
+        let entries: Vec<(&str, Option<&str>)> =
+            keys.iter().map(|key| (key.as_str(), Some("value"))).collect();
+        for entries in entries.chunks(500) {
+            wait(put(&store, entries).durable()).unwrap();
+        }
+        wait(store.checkpoint()).unwrap();
+        let compared = store.compare_index(|_| Ok(())).unwrap();
+        assert_eq!(compared, Some((0, String::new())));
+        let covered = store.parts().checkpoints.covered();
+        for (key, value) in [("key-02500", None), ("key-01x", Some("new")), ("key-00007", Some("other"))] {
+            let value = value.map(|value: &str| Bytes::copy_from_slice(value.as_bytes()));
+            let entry = (Bytes::copy_from_slice(key.as_bytes()), value);
+            store.parts().index.apply(std::iter::once(Ok(entry)), covered).unwrap();
+        }
+        let found = store.compare_index(|_| Ok(())).unwrap();
+        assert_eq!(found, Some((3, hex::encode("key-00007"))));
+        assert_eq!(store.audit_journal().unwrap(), Vec::new());
+        store.audit_checkpoints(|_| Ok(())).unwrap();
+    }
+}

@@ -32,7 +32,7 @@ impl OfflineStore {
         let checkpoint = CheckpointView::load(home, &checkpoints, &manifest, read)?;
         let place = Place { directory: directory.join("journal"), home: home.clone(), file_bytes: 0 };
         let mut recent = Changes::new();
-        journal::replay(&place, manifest.covered(), |_, changes| {
+        journal::read(&place, manifest.covered(), |_, changes| {
             recent.extend(changes);
             Ok(())
         })?;

@@ -313,7 +313,12 @@ impl Owner {
 fn cut(pass: &mut Pass, room: usize) {
     pass.contents.sort_by_key(|owned| owned.content);
     let Some(last) = pass.contents.get(room).map(|owned| owned.content) else { return };
-    let kept = pass.contents.partition_point(|owned| owned.content < last);
+    let before = pass.contents.partition_point(|owned| owned.content < last);
+    // If all of them are of one content, it is the whole pass.
+    let (kept, end) = match before {
+        0 => (pass.contents.partition_point(|owned| owned.content <= last), last),
+        before => (before, ContentId(last.0 - 1)),
+    };
     pass.contents.truncate(kept);
-    pass.last = ContentId(last.0 - 1);
+    pass.last = end;
 }

@@ -14,7 +14,7 @@ use super::report::VerifyReport;
 use super::site::Site;
 use super::structure::Found;
 use crate::data::StandardTier;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
 use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
 use crate::file_system::OpenOptions;
@@ -53,22 +53,23 @@ pub(crate) async fn verify(
     progress: &VerifyProgress,
 ) -> Result<VerifyReport> {
     let directory = data.join(id.to_string());
-    let _lock = DirectoryLock::take(&RealDisk, &directory)?;
+    let _lock = DirectoryLock::take(open.environment.disk.as_ref(), &directory)?;
     let (open, options, progress) = (open.clone(), options.clone(), progress.clone());
     super::aside(async move {
-        let offline = Offline { disk: Arc::new(RealDisk), directory: &directory, id, open: &open };
+        let disk = Arc::clone(&open.environment.disk);
+        let offline = Offline { disk, directory: &directory, id, open: &open };
         offline.check(&options, &progress, NameHasher::new).await
     })
     .await
 }
 
 /// Removes the marker of the index, so that the next open builds it anew.
-pub(crate) fn distrust_index(data: &Path, id: FileSystemId) -> Result<()> {
-    let directory = data.join(id.to_string());
-    let _lock = DirectoryLock::take(&RealDisk, &directory)?;
+pub(crate) fn distrust_index(data: &Path, id: FileSystemId, open: &OpenOptions) -> Result<()> {
+    let (directory, disk) = (data.join(id.to_string()), open.environment.disk.as_ref());
+    let _lock = DirectoryLock::take(disk, &directory)?;
     let marker = directory.join("index.marker");
-    RealDisk.remove(&marker).map_err(Error::io("cannot remove", &marker))?;
-    crate::disk::sync_parent(&RealDisk, &marker)
+    disk.remove(&marker).map_err(Error::io("cannot remove", &marker))?;
+    crate::disk::sync_parent(disk, &marker)
 }
 
 impl Offline<'_> {

@@ -21,6 +21,9 @@ pub struct VerifyOptions {
     pub depth: Depth,
     /// Memory for joins; with less, more passes are made over the records.
     pub memory_bytes: u64,
+    /// With up to so many inodes the file system stands still for a moment, some 10 ms for each 1,000, if something looks wrong beside
+    /// traffic. With more, what looks wrong is looked at again piece by piece, and what always changes is left unjudged.
+    pub standing_inodes_max: u64,
     /// Findings that are kept; more are counted only.
     pub findings_max: usize,
     /// Bytes of data that are read in a second at most.
@@ -32,6 +35,7 @@ impl Default for VerifyOptions {
         VerifyOptions {
             depth: Depth::default(),
             memory_bytes: 256 << 20,
+            standing_inodes_max: 10_000,
             findings_max: 10_000,
             bytes_per_second: None,
         }

@@ -10,9 +10,7 @@ use super::structure::{Found, Structure, Suspicion};
 use crate::error::{Error, Result};
 use crate::volume::{Look, Volume};
 
-/// Inodes up to which everything may stand still for a whole look: some 100 ms.
-const SMALL_INODES: u64 = 10_000;
-/// Bytes of content up to which it may, for the number of their extents.
+/// Bytes of content up to which everything may stand still for a whole look, for the number of their extents.
 const SMALL_BYTES: u64 = 4 << 30;
 /// How often a large file system is looked at before what still changes is left unjudged.
 const ROUNDS: usize = 3;
@@ -45,7 +43,7 @@ pub(super) fn structure(
 fn settled(volume: &Volume, options: &VerifyOptions, progress: &VerifyProgress) -> Result<Found> {
     let totals = volume.totals().unwrap_or_default();
     let bytes = totals.standard_bytes.saturating_add(totals.cold_bytes);
-    let small = totals.inodes <= SMALL_INODES && bytes <= SMALL_BYTES;
+    let small = totals.inodes <= options.standing_inodes_max && bytes <= SMALL_BYTES;
     let mut confirmed: Vec<Suspicion> = Vec::new();
     let mut earlier: Vec<Suspicion> = Vec::new();
     for round in 1.. {

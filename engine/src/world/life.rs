@@ -16,6 +16,7 @@ use crate::error;
 use crate::file_system::FileSystem;
 use crate::identity::InodeId;
 use crate::tiering::Tier;
+use crate::verify::{Depth, Severity, VerifyOptions, VerifyProgress};
 
 /// After so long everything that is put off was done.
 const SETTLED: Duration = Duration::from_secs(200);
@@ -44,10 +45,17 @@ pub(super) fn live(machine: &mut Machine, model: &mut Option<Model>, life: &Life
             Err(_) if machine.disk.is_off() || trouble.syncs_fail => return Ok(()),
             Err(error) => return lost(format!("the file system cannot be read: {error:?}")),
         }
+        match verify(&fs, Depth::default()).await {
+            Ok(result) => result?,
+            Err(_) if machine.disk.is_off() || trouble.syncs_fail => return Ok(()),
+            Err(error) => return lost(format!("the file system cannot be verified: {error:?}")),
+        }
         if life.settles && !trouble.syncs_fail {
             tokio::time::sleep(SETTLED).await;
             if !machine.disk.is_off() {
                 check_nothing_leaked(&fs).await?;
+                let verified = verify(&fs, Depth { local: true, bucket: true }).await;
+                verified.map_err(|error| Failure::Lost(error.to_string()))??;
             }
         }
         work(machine, &fs, model, life, trouble, seed).await
@@ -95,6 +103,24 @@ async fn look(fs: &FileSystem, model: &mut Option<Model>) -> error::Result<Resul
     let checked = check();
     model.restart(found, notes, contents);
     Ok(checked)
+}
+
+/// Everything that the file system says about itself is true.
+async fn verify(fs: &FileSystem, depth: Depth) -> error::Result<Result> {
+    let options = VerifyOptions { depth, ..VerifyOptions::default() };
+    let report = fs.verify(&options, &VerifyProgress::default()).await?;
+    let text = |severity| {
+        let of = report
+            .findings
+            .iter()
+            .filter(move |finding| severity == (finding.problem.severity() == Severity::Leak));
+        of.map(|finding| finding.problem.to_string()).collect::<Vec<_>>().join("; ")
+    };
+    let (lost, leaked) = (text(false), text(true));
+    if !lost.is_empty() {
+        return Ok(Err(Failure::Lost(lost)));
+    }
+    Ok(if leaked.is_empty() { Ok(()) } else { Err(Failure::Leaked(leaked)) })
 }
 
 async fn work(

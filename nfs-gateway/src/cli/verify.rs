@@ -115,7 +115,7 @@ async fn offline_one(
         return Ok(Verified::of(&id.to_string(), report));
     }
     // Whatever the index says, it is built anew from what was just verified.
-    FileSystem::distrust_index(&settings.data, id).map_err(could_not)?;
+    FileSystem::distrust_index(&settings.data, id, &open).map_err(could_not)?;
     let file_system = match FileSystem::open(&settings.data, id, open).await {
         Ok(file_system) => file_system,
         Err(error) => {

@@ -19,7 +19,7 @@ pub(super) const BUDGETS: StoreBudgets =
     StoreBudgets { journal_bytes: 16 << 20, overlay_bytes: 8 << 20, index_cache_bytes: 8 << 20 };
 
 /// A store in a directory, on some disk, that can be opened again and again.
-pub(super) struct Bench {
+pub(in crate::metadata) struct Bench {
     pub(super) path: PathBuf,
     pub(super) home: Home,
     pub(super) budgets: StoreBudgets,
@@ -28,7 +28,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn on_real_disk() -> Self {
+    pub(in crate::metadata) fn on_real_disk() -> Self {
         Self::new(Arc::new(RealDisk), tempfile::tempdir().unwrap())
     }
 
@@ -54,12 +54,12 @@ impl Bench {
         Bench { path, home, budgets: BUDGETS, boot, _directory: directory }
     }
 
-    pub(super) fn create(&self) -> Result<()> {
+    pub(in crate::metadata) fn create(&self) -> Result<()> {
         let Home { disk, environment, keys, file_system } = &self.home;
         Store::create(&self.path, disk, environment, keys, *file_system, self.budgets)
     }
 
-    pub(super) fn open(&self) -> Result<Arc<Store>> {
+    pub(in crate::metadata) fn open(&self) -> Result<Arc<Store>> {
         Store::open_in_boot(&self.path, self.home.clone(), self.budgets, &self.boot)
     }
 
@@ -68,11 +68,11 @@ impl Bench {
     }
 }
 
-pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(in crate::metadata) fn wait<T>(future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }
 
-pub(super) fn put(store: &Store, entries: &[(&str, Option<&str>)]) -> Ticket {
+pub(in crate::metadata) fn put(store: &Store, entries: &[(&str, Option<&str>)]) -> Ticket {
     let mut transaction = store.begin().unwrap();
     for (key, value) in entries {
         match value {

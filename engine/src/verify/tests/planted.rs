@@ -94,6 +94,10 @@ async fn broken_names_are_found() {
     let moved = Dentry { inode: InodeId(999), name: entry.name.clone() };
     plant(&volume, vec![(row.clone(), Some(moved.encode()))]);
     let report = verify(&volume).await;
+    // A large file system is not stopped to find the same.
+    let large = VerifyOptions { standing_inodes_max: 0, ..VerifyOptions::default() };
+    let looked_at_again = volume.verify(&large, &VerifyProgress::default()).await.unwrap();
+    assert_eq!(looked_at_again.findings, report.findings);
     let files =
         assert_found(&report, |p| matches!(p, Problem::EntryWithoutInode { inode: InodeId(999), .. }));
     assert_eq!(files, ["/directory/small"]);
