@@ -16,6 +16,8 @@ use tracing::warn;
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 pub(crate) use collector::Collector;
+#[cfg(test)]
+pub(crate) use collector::plan;
 
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);

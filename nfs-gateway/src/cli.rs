@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod gc;
 mod lifecycle;
 mod place;
 mod serve;
@@ -52,6 +53,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Check { file }) => config::check(file, &surroundings),
         Command::Status(command) => block_on(status::run(command, &surroundings)),
         Command::Lifecycle(command) => block_on(lifecycle::run(command, &surroundings)),
+        Command::Gc(command) => block_on(gc::run(command, &surroundings)),
         Command::Version => print(&format!("tidefs {}", env!("CARGO_PKG_VERSION"))),
     }
 }

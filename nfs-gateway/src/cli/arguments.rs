@@ -36,6 +36,8 @@ pub(super) enum Command {
     /// Show, set and run the policy by which files move between the tiers.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
+    /// Collect garbage now, or show what would be collected. It happens by itself, too.
+    Gc(GcCommand),
     /// Print or check the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -116,6 +118,24 @@ pub(super) struct TargetFlags {
 pub(super) struct StatusCommand {
     #[command(flatten)]
     pub(super) target: TargetFlags,
+}
+
+const GC_EXAMPLES: &str = "\
+Examples:
+  tidefs gc --dry-run                                 which segments would be rewritten or deleted, and why
+  tidefs gc
+
+A segment is deleted when nothing refers to it and the record that says so is in a checkpoint. Where a tier stores more
+than 1.4 times what is live, the segments with the most garbage are rewritten first.";
+
+#[derive(Debug, Args)]
+#[command(after_help = GC_EXAMPLES)]
+pub(super) struct GcCommand {
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+    /// Change nothing: show what would be done.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

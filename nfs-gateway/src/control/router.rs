@@ -7,7 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use engine::FileSystemId;
+use engine::{Collected, CollectionPlan, FileSystemId};
 use lifecycle::{Explanation, LifecycleStatus, Policy, PolicyChange};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .route("/v1/file-systems/{id}/lifecycle", get(lifecycle_status).put(set_policy))
         .route("/v1/file-systems/{id}/lifecycle/run", post(run_pass))
         .route("/v1/file-systems/{id}/lifecycle/explain", get(explain))
+        .route("/v1/file-systems/{id}/gc", get(collection_plan).post(collect))
         .fallback(async || Failure::not_found("there is no such path in the control interface".to_owned()))
         .with_state(server)
 }
@@ -77,6 +78,14 @@ async fn run_pass(State(server): Shared, Path(id): Path<String>, body: Bytes) ->
     let served = find(&server, &id)?;
     let request: RunRequest = if body.is_empty() { RunRequest::default() } else { read(&body)? };
     Ok(run::stream(served, request))
+}
+
+async fn collection_plan(State(server): Shared, Path(id): Path<String>) -> Answer<CollectionPlan> {
+    Ok(Json(find(&server, &id)?.file_system.collection_plan()?))
+}
+
+async fn collect(State(server): Shared, Path(id): Path<String>) -> Answer<Collected> {
+    Ok(Json(find(&server, &id)?.file_system.collect().await?))
 }
 
 async fn explain(
