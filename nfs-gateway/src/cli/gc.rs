@@ -84,8 +84,7 @@ mod tests {
 
     #[test]
     fn a_plan_names_each_segment_and_why() {
-        let tier =
-            TierGarbage { tier: Tier::Standard, live_bytes: 10 << 20, stored_bytes: 16 << 20 };
+        let tier = TierGarbage { tier: Tier::Standard, live_bytes: 10 << 20, stored_bytes: 16 << 20 };
         let empty = CollectionPlan { tiers: vec![tier], segments: Vec::new(), requests: 0 };
         assert!(plan_table(&empty).ends_with("Nothing is to be collected."));
         let segment = PlannedSegment {
