@@ -19,6 +19,8 @@ pub(crate) mod relocate;
 mod remove;
 mod rename;
 mod status;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod truncate;
 mod write;

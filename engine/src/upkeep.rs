@@ -18,6 +18,8 @@ use tracing::warn;
 use crate::error::{Error, Result};
 use crate::volume::Volume;
 pub(crate) use collector::Collector;
+#[cfg(test)]
+pub(crate) use collector::plan;
 
 pub(crate) use scrub::Scrub;
 pub use scrub::ScrubOptions;

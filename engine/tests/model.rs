@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use engine::{
-    Budgets, Cookie, Error, FileSystem, InodeId, OpenError, Stability, Tier, VerifyOptions, VerifyProgress,
+    Budgets, CloneRange, Cookie, Error, FileSystem, InodeId, OpenError, Stability, Tier, VerifyOptions,
+    VerifyProgress, ZeroSize,
 };
 use proptest::prelude::*;
 use support::*;
@@ -16,18 +17,53 @@ use support::*;
 const ROOT: InodeId = InodeId::ROOT;
 const NAMES: u8 = 3;
 const SIZE_MAX: u32 = 300_000;
+const UNIT: u32 = 4096;
 
 #[derive(Debug, Clone)]
 enum Step {
     Create(u8),
-    Write { name: u8, offset: u32, length: u32, seed: u64, stability: Stability },
-    Truncate { name: u8, size: u32 },
-    Rename { from: u8, to: u8 },
-    Link { from: u8, to: u8 },
+    Write {
+        name: u8,
+        offset: u32,
+        length: u32,
+        seed: u64,
+        stability: Stability,
+    },
+    Truncate {
+        name: u8,
+        size: u32,
+    },
+    Zero {
+        name: u8,
+        from: u32,
+        length: u32,
+        size: ZeroSize,
+    },
+    Clone {
+        from: u8,
+        to: u8,
+        source: u32,
+        destination: u32,
+        length: u32,
+    },
+    /// Small writes here and there, each durable.
+    Scatter {
+        name: u8,
+        seed: u64,
+    },
+    Rename {
+        from: u8,
+        to: u8,
+    },
+    Link {
+        from: u8,
+        to: u8,
+    },
     Remove(u8),
     Commit(u8),
     Transition(Tier),
     Rotate,
+    Collect,
     Stop,
     Crash,
 }
@@ -36,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
     let name = 0..NAMES;
     let length = prop_oneof![1u32..200, 4096u32..4097, 60_000u32..200_000];
     let stability = prop_oneof![Just(Stability::Unstable), Just(Stability::FileSync)];
+    let size = prop_oneof![Just(ZeroSize::Keep), Just(ZeroSize::Extend)];
     let tier = prop_oneof![Just(Tier::InfrequentAccess), Just(Tier::Standard)];
     prop_oneof![
         3 => name.clone().prop_map(Step::Create),
@@ -43,6 +80,14 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(name, offset, length, seed, stability)| Step::Write { name, offset, length, seed, stability }),
         3 => (name.clone(), 0..SIZE_MAX).prop_map(|(name, size)| Step::Truncate { name, size }),
         1 => name.clone().prop_map(|name| Step::Truncate { name, size: 0 }),
+        3 => (name.clone(), 0..SIZE_MAX, 1..SIZE_MAX / 2, size)
+            .prop_map(|(name, from, length, size)| Step::Zero { name, from, length, size }),
+        3 => (name.clone(), name.clone(), 0..SIZE_MAX / UNIT, 0..SIZE_MAX / UNIT, 0..SIZE_MAX / UNIT)
+            .prop_map(|(from, to, source, destination, length)| Step::Clone {
+                from, to, source: source * UNIT, destination: destination * UNIT, length: length * UNIT,
+            }),
+        2 => (name.clone(), any::<u64>()).prop_map(|(name, seed)| Step::Scatter { name, seed }),
+        1 => Just(Step::Collect),
         2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Rename { from, to }),
         1 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Link { from, to }),
         1 => name.clone().prop_map(Step::Remove),
@@ -138,6 +183,38 @@ async fn apply(fs: FileSystem, home: &Home, model: &mut Model, step: &Step) -> F
                 file.durable = file.now.clone();
             }
         }
+        Step::Zero { name, from, length, size } => {
+            if let Some((inode, file)) = model.file(&name_of(*name)) {
+                let end = *from as usize + *length as usize;
+                let range = u64::from(*from)..end as u64;
+                let zeroed = fs.zero_range(&root(), inode, range, *size).await.unwrap();
+                zeroed.durable().await.unwrap();
+                if *size == ZeroSize::Extend {
+                    file.now.resize(file.now.len().max(end), 0);
+                }
+                let end = end.min(file.now.len());
+                file.now[(*from as usize).min(end)..end].fill(0);
+                file.durable = file.now.clone();
+            }
+        }
+        Step::Clone { from, to, source, destination, length } => {
+            let range = [source, destination, length].map(|bytes| *bytes as usize);
+            clone(&fs, model, [&name_of(*from), &name_of(*to)], range).await;
+        }
+        Step::Scatter { name, seed } => {
+            if let Some((inode, file)) = model.file(&name_of(*name)) {
+                for number in 0..8 {
+                    let seed = seed.wrapping_add(number);
+                    let at = usize::try_from(seed % u64::from(SIZE_MAX / UNIT)).unwrap() * UNIT as usize;
+                    let data = noise(seed, UNIT as usize);
+                    write(&fs, inode, at as u64, &data, Stability::FileSync).await;
+                    file.now.resize(file.now.len().max(at + data.len()), 0);
+                    file.now[at..at + data.len()].copy_from_slice(&data);
+                }
+                file.durable = file.now.clone();
+            }
+        }
+        Step::Collect => drop(fs.collect().await.unwrap()),
         Step::Rename { from, to } => {
             let (from, to) = (name_of(*from), name_of(*to));
             let result = fs.rename(&root(), at(ROOT, &from), at(ROOT, &to)).await;
@@ -204,6 +281,47 @@ async fn apply(fs: FileSystem, home: &Home, model: &mut Model, step: &Step) -> F
         }
     }
     fs
+}
+
+/// Clones between two names what the source has of the range.
+async fn clone(fs: &FileSystem, model: &mut Model, [from, to]: [&[u8]; 2], range: [usize; 3]) {
+    let [source_offset, destination_offset, length] = range;
+    let (Some(source), Some(target)) = (model.names.get(from).copied(), model.names.get(to).copied()) else {
+        return;
+    };
+    let size = model.files[&source].now.len();
+    let end = (source_offset + length).min(size);
+    if end <= source_offset {
+        return;
+    }
+    let data = model.files[&source].now[source_offset..end].to_vec();
+    let destination_end = destination_offset + data.len();
+    let overlap = source == target && source_offset < destination_end && destination_offset < end;
+    let uneven =
+        !data.len().is_multiple_of(UNIT as usize) && destination_end < model.files[&target].now.len();
+    let bytes = |count: usize| count as u64;
+    let range = CloneRange {
+        source_offset: bytes(source_offset),
+        destination_offset: bytes(destination_offset),
+        length: bytes(data.len()),
+    };
+    let cloned = fs.clone_range(&root(), source, target, range).await;
+    if overlap || uneven {
+        assert!(matches!(cloned, Err(Error::Invalid { .. })));
+        // What was unflushed may be durable now, or not.
+        for inode in [source, target] {
+            commit(fs, inode).await;
+        }
+    } else {
+        cloned.unwrap().durable().await.unwrap();
+        let file = model.files.get_mut(&target).unwrap();
+        file.now.resize(file.now.len().max(destination_end), 0);
+        file.now[destination_offset..destination_end].copy_from_slice(&data);
+    }
+    for inode in [source, target] {
+        let file = model.files.get_mut(&inode).unwrap();
+        file.durable = file.now.clone();
+    }
 }
 
 async fn check(fs: &FileSystem, model: &mut Model) {

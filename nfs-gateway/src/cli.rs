@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod gc;
 mod key;
 mod lifecycle;
 mod place;
@@ -57,6 +58,7 @@ fn run(command: Command, environment: Environment) -> Result<(), Failure> {
         Command::Verify(command) => verify::run(*command, &surroundings),
         Command::Lifecycle(command) => block_on(lifecycle::run(command, &surroundings)),
         Command::Key(command) => block_on(key::run(command, &surroundings)),
+        Command::Gc(command) => block_on(gc::run(command, &surroundings)),
         Command::Version => print(&format!("tidefs {}", env!("CARGO_PKG_VERSION"))),
     }
 }

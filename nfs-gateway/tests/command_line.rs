@@ -171,6 +171,10 @@ fn a_server_is_asked_tuned_and_stopped() {
     assert!(home.run("lifecycle run --data data").status.success());
     assert!(home.run("lifecycle explain --data data /").status.success());
     assert_eq!(home.failure("lifecycle explain --data data /nope").0, 1);
+    let plan = String::from_utf8(home.run("gc --data data --dry-run").stdout).unwrap();
+    assert!(plan.contains("GARBAGE") && plan.contains("Nothing is to be collected."), "{plan}");
+    let done: serde_json::Value = serde_json::from_slice(&home.run("gc --data data --json").stdout).unwrap();
+    assert_eq!(done.pointer("/collected/rewritten_segments"), Some(&0.into()), "{done}");
     let (code, message) = home.failure("serve --data data --listen 127.0.0.1:0");
     assert_eq!(code, 1);
     assert!(message.contains("in use"), "{message}");

@@ -99,10 +99,9 @@ async fn an_unstable_write_is_answered_when_its_change_numbers_are_reserved() {
     created.durable().await.unwrap();
     let disk = StallingDisk::default();
     // In a new life of the server the first write needs numbers that no earlier life has shown.
-    let server =
-        let mut environment = Environment::system();
-        environment.disk = Arc::new(disk.clone());
-        server.restart_in(environment).await;
+    let mut environment = Environment::system();
+    environment.disk = Arc::new(disk.clone());
+    let server = server.restart_in(environment).await;
     let mut client = Client::ready(server.port, b"alpha").await;
     disk.stall(true);
     let operations = [putrootfh(), lookup(b"file"), write(&[0; 16], 0, 0, b"bytes")];

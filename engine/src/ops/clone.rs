@@ -69,6 +69,9 @@ impl Volume {
         // A flush of the destination decides by what lies in a slot whether it is written as a whole.
         let _alone = self.locks.lock(destination).await;
         let mut rest = self.route(source, destination, range)?;
+        if rest.source.is_empty() {
+            return Ok(self.store.everything());
+        }
         loop {
             self.store.admit().await?;
             let end = self.step_end(source, destination, rest)?;
@@ -113,9 +116,6 @@ impl Volume {
 
     /// Where, in the source, the next record ends.
     fn step_end(&self, source: InodeId, destination: InodeId, route: Route) -> Result<u64> {
-        if route.source.is_empty() {
-            return Ok(route.source.end);
-        }
         let mut end = self.bounded_end(source, route.source)?;
         let there = self.bounded_end(destination, route.destination)?;
         end = end.min(route.source.from + (there - route.destination.from));

@@ -76,6 +76,8 @@ impl Volume {
 
     /// Collects and deletes now all that is due, without a budget.
     pub(crate) async fn collect_now(&self) -> Result<Collected> {
+        // Whoever asks has perhaps repaired something.
+        self.collector.hopeless.lock().clear();
         let mut collected = self.collect_chosen(u64::MAX / 8).await?;
         let deleted = self.delete_dead_segments().await?;
         collected.deleted_segments = deleted.len() as u64;
@@ -147,7 +149,9 @@ impl Volume {
         let mut collected = Collected::default();
         let mut results = Vec::new();
         for tier in TIERS {
-            let chosen = self.chosen(&self.segments()?, tier, budget_bytes);
+            let segments = self.segments()?;
+            self.collector.hopeless.lock().retain(|id, _| segments.contains_key(id));
+            let chosen = self.chosen(&segments, tier, budget_bytes);
             if chosen.iter().any(|(id, _)| self.standard.active() == Some(*id)) {
                 self.standard.close_active().await?;
             }

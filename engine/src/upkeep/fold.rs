@@ -28,6 +28,8 @@ impl Volume {
         }
         let (mut from, end) = key::family(b'p', b"");
         let mut fold = Fold::default();
+        // A file that cannot be read does not keep the others from being folded.
+        let mut failures = Vec::new();
         loop {
             let rows = self.store.scan(&from, &end, ROWS_MAX)?;
             // The rows of a file stand together: each is folded once, from its first to its last row.
@@ -35,14 +37,18 @@ impl Volume {
             for (row, value) in &rows {
                 let content = key::piece_content(row).ok_or_else(corrupt_key)?;
                 if done != Some(content) {
-                    self.fold_file(piece_row(row.clone(), value)?.piece.inode, &mut fold).await?;
+                    match self.fold_file(piece_row(row.clone(), value)?.piece.inode, &mut fold).await {
+                        Err(error @ Error::Corrupt { .. }) => failures.push(error),
+                        result => result?,
+                    }
                     done = Some(content);
                 }
             }
             let Some(last) = done.filter(|_| rows.len() == ROWS_MAX) else { break };
             (_, from) = key::pieces(last, BlockIndex(0), None);
         }
-        self.write_fold(&mut fold).await
+        self.write_fold(&mut fold).await?;
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     async fn fold_file(&self, inode: InodeId, fold: &mut Fold) -> Result<()> {

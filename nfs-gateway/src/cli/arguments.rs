@@ -42,6 +42,8 @@ pub(super) enum Command {
     /// Show, rotate and destroy the keys that everything at rest is sealed with.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Collect garbage now, or show what would be collected. It happens by itself, too.
+    Gc(GcCommand),
     /// Print or check the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -178,6 +180,24 @@ pub(super) struct VerifyCommand {
     pub(super) key: KeyFlags,
     #[command(flatten)]
     pub(super) target: TargetFlags,
+}
+
+const GC_EXAMPLES: &str = "\
+Examples:
+  tidefs gc --dry-run                                 which segments would be rewritten or deleted, and why
+  tidefs gc
+
+A segment is deleted when nothing refers to it and the record that says so is in a checkpoint. Where a tier stores more
+than 1.4 times what is live, the segments with the most garbage are rewritten first.";
+
+#[derive(Debug, Args)]
+#[command(after_help = GC_EXAMPLES)]
+pub(super) struct GcCommand {
+    #[command(flatten)]
+    pub(super) target: TargetFlags,
+    /// Change nothing: show what would be done.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

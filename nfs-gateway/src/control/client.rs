@@ -55,6 +55,15 @@ impl Client {
         self.read(response).await
     }
 
+    pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        let response = self.send(Method::POST, path, self.encode(body)?).await?;
+        self.read(response).await
+    }
+
     /// Sends a request whose answer is lines of JSON, and gives them one by one.
     pub(crate) async fn post_lines<B: Serialize, T: DeserializeOwned>(
         &self,

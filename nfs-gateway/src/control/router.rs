@@ -7,7 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use engine::{FileSystemId, KeyStatus};
+use engine::{Collected, CollectionPlan, FileSystemId, KeyStatus};
 use lifecycle::{Explanation, LifecycleStatus, Policy, PolicyChange};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,7 @@ pub(super) fn router(server: Arc<Server>) -> Router {
         .route("/v1/file-systems/{id}/lifecycle/explain", get(explain))
         .route("/v1/file-systems/{id}/key", get(key_status))
         .route("/v1/file-systems/{id}/key/rotate", put(rotate_key))
+        .route("/v1/file-systems/{id}/gc", get(collection_plan).post(collect))
         .fallback(async || Failure::not_found("there is no such path in the control interface".to_owned()))
         .with_state(server)
 }
@@ -91,6 +92,14 @@ async fn run_verification(
     let served = find(&server, &id)?;
     let request: VerifyRequest = if body.is_empty() { VerifyRequest::default() } else { read(&body)? };
     Ok(verify::stream(served, request))
+}
+
+async fn collection_plan(State(server): Shared, Path(id): Path<String>) -> Answer<CollectionPlan> {
+    Ok(Json(find(&server, &id)?.file_system.collection_plan()?))
+}
+
+async fn collect(State(server): Shared, Path(id): Path<String>) -> Answer<Collected> {
+    Ok(Json(find(&server, &id)?.file_system.collect().await?))
 }
 
 async fn explain(
