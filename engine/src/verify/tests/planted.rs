@@ -181,10 +181,10 @@ async fn orphans_and_ages_that_do_not_fit_are_found() {
 async fn broken_contents_are_found() {
     let Planted { volume, filled, _home } = planted().await;
     let (large, cold) = (content_of(&volume, filled.large), content_of(&volume, filled.cold));
-    plant(&volume, vec![(key::extent(large, BlockIndex(1)), None)]);
+    plant(&volume, vec![(key::extent(large, BlockIndex(16)), None)]);
     plant(
         &volume,
-        vec![(key::extent(cold, BlockIndex(50)), Some(extent_of(&volume, filled.cold, 0).encode()))],
+        vec![(key::extent(cold, BlockIndex(160)), Some(extent_of(&volume, filled.cold, 0).encode()))],
     );
     plant(
         &volume,
@@ -203,7 +203,7 @@ async fn broken_contents_are_found() {
     let standard = |p: &Problem| matches!(p, Problem::InodeCounter { inode, counter: Counter { name: "Standard bytes", .. } } if *inode == filled.large);
     assert_eq!(assert_found(&report, standard), ["/large"]);
     let files =
-        assert_found(&report, |p| *p == Problem::BehindEnd { inode: filled.cold, block: BlockIndex(50) });
+        assert_found(&report, |p| *p == Problem::BehindEnd { inode: filled.cold, block: BlockIndex(160) });
     assert_eq!(files, ["/directory/cold"]);
     assert_found(&report, |p| matches!(p, Problem::ContentUnowned { content: ContentId(3), rows: 1 }));
     assert_found(&report, |p| matches!(p, Problem::ContentDoomed { .. }));
