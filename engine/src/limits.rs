@@ -27,10 +27,9 @@ pub const CHECKPOINT_CHUNK_BYTES: usize = 64 * 1024;
 pub const DELTAS_MAX: usize = 16;
 /// Bytes of deltas that are not worth rewriting the base for.
 pub const DELTA_BYTES_KEPT: u64 = 64 * 1024 * 1024;
-/// Entries in one batch of the index: sled holds a batch in memory more than once.
-pub const INDEX_BATCH_ENTRIES: usize = 4096;
-/// Bytes of values in one batch of the index, for the same reason.
-pub const INDEX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a bundle of the index, the unit that is opened for a look-up and sealed for a change: a dozen entries. Larger ones
+/// make the index smaller in memory and faster to start, and random changes dearer.
+pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;
 
 const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BYTES_MIN);
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);

@@ -38,6 +38,16 @@ pub(crate) struct StoreBudgets {
 }
 
 impl StoreBudgets {
+    /// Of the cache of the index, for opened bundles: what is looked up again is found in them.
+    pub(super) fn bundle_cache_bytes(&self) -> u64 {
+        self.index_cache_bytes / 2
+    }
+
+    /// Of the cache of the index, for sled's own.
+    pub(super) fn sled_cache_bytes(&self) -> u64 {
+        self.index_cache_bytes - self.bundle_cache_bytes()
+    }
+
     pub(super) fn journal_file_bytes(&self) -> u64 {
         (self.journal_bytes / JOURNAL_FILES).max(JOURNAL_FILE_BYTES_MIN).next_multiple_of(4096)
     }
