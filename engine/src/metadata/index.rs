@@ -13,6 +13,8 @@ mod marker;
 mod rewrite;
 mod sealed;
 mod sled_store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

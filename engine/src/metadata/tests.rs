@@ -3,5 +3,5 @@
 mod concurrent;
 mod crash;
 mod damage;
-mod support;
+pub(super) mod support;
 mod whole;

@@ -175,6 +175,12 @@ impl Index {
         Ok(())
     }
 
+    /// How many bundles there are.
+    #[cfg(test)]
+    pub(super) fn bundles(&self) -> Result<usize> {
+        self.with(|store| Ok(store.range(bundle::LOWEST, &[u8::MAX]).count()))
+    }
+
     /// The store itself.
     pub(crate) fn into_store(self) -> Option<Box<dyn MetaStore>> {
         self.store.into_inner()
