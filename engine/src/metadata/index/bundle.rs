@@ -66,12 +66,52 @@ pub(super) fn encode(upper: Option<&Bytes>, rows: &[Row]) -> Vec<u8> {
 }
 
 pub(super) fn decode(content: &Bytes) -> Result<Bundle, Malformed> {
-    let mut rows = Rows::new(content)?;
-    let mut bundle = Bundle { upper: rows.upper().map(|upper| content.slice_ref(upper)), rows: Vec::new() };
-    while let Some(value) = rows.next_value()? {
-        bundle.rows.push((Bytes::copy_from_slice(&rows.key), content.slice_ref(value)));
+    let mut walk = Walk::new(content.clone())?;
+    let mut bundle = Bundle { upper: walk.upper(), rows: Vec::new() };
+    while let Some(row) = walk.next_from(&[])? {
+        bundle.rows.push(row);
     }
     Ok(bundle)
+}
+
+/// Walks the entries of a content, copying only the keys of those that are wanted.
+#[derive(Default)]
+pub(super) struct Walk {
+    content: Bytes,
+    /// Where the next entry is.
+    at: usize,
+    key: Vec<u8>,
+    upper: std::ops::Range<usize>,
+}
+
+impl Walk {
+    pub(super) fn new(content: Bytes) -> Result<Self, Malformed> {
+        let rows = Rows::new(&content)?;
+        let at = content.len() - rows.rest.rest().len();
+        let upper = at - rows.upper.len()..at;
+        Ok(Walk { at, upper, content, key: Vec::with_capacity(32) })
+    }
+
+    /// The key of the next bundle.
+    pub(super) fn upper(&self) -> Option<Bytes> {
+        Some(self.content.slice(self.upper.clone())).filter(|upper| !upper.is_empty())
+    }
+
+    /// The next entry whose key is not below this one.
+    pub(super) fn next_from(&mut self, from: &[u8]) -> Result<Option<Row>, Malformed> {
+        let rest = Reader::new(self.content.get(self.at..).unwrap_or_default());
+        let mut rows = Rows { upper: &[], rest, key: std::mem::take(&mut self.key) };
+        let mut found = None;
+        while let Some(value) = rows.next_value()? {
+            if rows.key.as_slice() >= from {
+                found = Some((Bytes::copy_from_slice(&rows.key), self.content.slice_ref(value)));
+                break;
+            }
+        }
+        self.at = self.content.len() - rows.rest.rest().len();
+        self.key = rows.key;
+        Ok(found)
+    }
 }
 
 /// The upper bound of a content.

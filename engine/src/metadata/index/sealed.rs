@@ -20,7 +20,7 @@ use bytes::Bytes;
 use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::MetaStore;
-use super::bundle::{self, Row};
+use super::bundle::{self, Row, Walk};
 use super::cache::BundleCache;
 use super::rewrite::Rewrite;
 use crate::codec::{Reader, Writer};
@@ -93,14 +93,10 @@ impl Index {
         };
         let Some((lower, content)) = first else { return with(Box::new(std::iter::empty())) };
         self.with(|store| {
-            let next = bundle::decode(&content)?;
-            let others = store.range(&key_after(&lower), to.max(from));
-            with(Box::new(
-                RangeRows { index: self, others, upper: next.upper, rows: next.rows.into_iter() }
-                    .skip_while(|row| matches!(row, Ok((key, _)) if key.as_ref() < from))
-                    .take_while(|row| !matches!(row, Ok((key, _)) if key.as_ref() >= to))
-                    .map(|row| row.map(|(key, value)| (key, Some(value)))),
-            ))
+            let walk = Walk::new(content)?;
+            let others = Others { store, after: key_after(&lower), to: to.max(from), open: None };
+            let rows = RangeRows { index: self, from, to, upper: walk.upper(), walk, others };
+            with(Box::new(rows.map(|row| row.map(|(key, value)| (key, Some(value))))))
         })
     }
 
@@ -226,29 +222,50 @@ impl Index {
     }
 }
 
-/// The entries of neighbouring bundles, in order.
+/// The entries of a range, out of neighbouring bundles.
 struct RangeRows<'a> {
     index: &'a Index,
-    others: Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>,
+    from: &'a [u8],
+    to: &'a [u8],
     /// Where the current bundle ends.
     upper: Option<Bytes>,
-    rows: std::vec::IntoIter<Row>,
+    walk: Walk,
+    others: Others<'a>,
+}
+
+/// The bundles after the first one. Most ranges end within one, so that the store is asked only if there is need.
+struct Others<'a> {
+    store: &'a dyn MetaStore,
+    after: Vec<u8>,
+    to: &'a [u8],
+    open: Option<SealedRows<'a>>,
+}
+
+/// Keys and sealed values.
+type SealedRows<'a> = Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;
+
+impl Others<'_> {
+    fn next(&mut self) -> Option<Result<(Bytes, Vec<u8>)>> {
+        self.open.get_or_insert_with(|| self.store.range(&self.after, self.to)).next()
+    }
 }
 
 impl RangeRows<'_> {
     fn try_next(&mut self) -> Result<Option<Row>> {
         loop {
-            if let Some(row) = self.rows.next() {
-                return Ok(Some(row));
+            if let Some(row) = self.walk.next_from(self.from)? {
+                return Ok(Some(row).filter(|(key, _)| key.as_ref() < self.to));
             }
-            let Some(next) = self.others.next() else { return Ok(None) };
+            if self.upper.as_ref().is_none_or(|upper| upper.as_ref() >= self.to) {
+                return Ok(None);
+            }
+            let next = self.others.next().ok_or_else(|| Error::corrupt("the index has a hole"))?;
             let (lower, sealed) = next?;
             if self.upper.as_ref() != Some(&lower) {
                 return Err(Error::corrupt("the index has a hole"));
             }
-            let next = bundle::decode(&self.index.open(&lower, &sealed)?)?;
-            self.upper = next.upper;
-            self.rows = next.rows.into_iter();
+            self.walk = Walk::new(self.index.open(&lower, &sealed)?)?;
+            self.upper = self.walk.upper();
         }
     }
 }

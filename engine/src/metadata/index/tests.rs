@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Index, SledStore};
+use super::{Index, Indexes, SledIndexes};
 use crate::home::Home;
 use crate::identity::{Epoch, Lsn};
 use crate::limits::INDEX_BUNDLE_BYTES;
@@ -14,8 +14,8 @@ use crate::metadata::tests::support::Bench;
 type Model = BTreeMap<Bytes, Bytes>;
 
 fn index(directory: &std::path::Path, home: &Home, epoch: u32, cache_bytes: u64) -> Index {
-    let store = SledStore::open(directory, 1 << 20).unwrap();
-    Index::new(home, [9; 16], Epoch(epoch), Box::new(store), cache_bytes)
+    let store = SledIndexes.open(directory, 1 << 20).unwrap();
+    Index::new(home, [9; 16], Epoch(epoch), store, cache_bytes)
 }
 
 struct Random(u64);
