@@ -7,10 +7,10 @@ export MINIO ?= yes
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool bench clean
+.PHONY: help run build test check deny-tool bench bench-sustained bench-scale clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  make test GUEST=no MINIO=no   leaves out the tests with a real Linux client, with a real MinIO'
 
 run: ## Build, and serve a file system on 127.0.0.1:2049 (no root needed)
@@ -34,7 +34,14 @@ deny-tool:
 bench: ## Measure the engine, and the server through its gateway
 	cargo build --release --locked --workspace --bins
 	target/release/tidefs-bench
-	cargo bench --locked --package tidefs-engine
+	cargo bench --locked --package tidefs-engine --bench beside
+	cargo bench --locked --package tidefs-engine --bench engine
+
+bench-sustained: ## Create files for five minutes without a break
+	cargo bench --locked --package tidefs-engine --bench beside -- --only sustained --sustained 300
+
+bench-scale: ## Measure file systems of 10 thousand, 1 million and 10 million files (10 GB, 10 minutes)
+	cargo bench --locked --package tidefs-engine --bench scale -- --files 10000 --files 1000000 --files 10000000
 
 clean: ## Remove what was built
 	cargo clean

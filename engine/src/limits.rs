@@ -23,6 +23,8 @@ pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024 - 64 * 1024;
 pub const JOURNAL_FRAME_BYTES: usize = 1024 * 1024;
 /// Bytes of entries in one sealed chunk of a checkpoint file: the unit that a merge holds in memory for each file.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of a large file that are written before they are synced: the journal's own writes wait while the disk takes more at once.
+pub const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// Delta checkpoints beside the base, before they are merged into one: an open reads all of them, and each is an open file of a merge.
 pub const DELTAS_MAX: usize = 16;
 /// Bytes of deltas that are not worth rewriting the base for.
@@ -47,5 +49,7 @@ pub(crate) const RECORD_EXTENTS_MAX: usize = 256;
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
 /// Pieces in one block at which they are joined: small appends then stay one piece each block.
 pub(crate) const BLOCK_PIECES_MAX: usize = 32;
-/// Blocks in one append to a segment: 32 MiB held in memory until they are synced.
-pub(crate) const APPEND_BLOCKS_MAX: usize = 512;
+/// Blocks in one append to a segment: 16 MiB, enough to hide the cost of a sync.
+pub(crate) const APPEND_BLOCKS_MAX: usize = 256;
+/// Appends that a flush has under way: one being sealed, one being written, one waiting. Each holds its sealed bytes.
+pub(crate) const APPENDS_AT_ONCE: usize = 3;

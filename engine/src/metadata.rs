@@ -23,6 +23,7 @@ mod fold;
 mod index;
 mod merge;
 mod overlay;
+mod pace;
 mod recovery;
 mod store;
 mod transaction;

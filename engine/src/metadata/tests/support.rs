@@ -69,7 +69,8 @@ impl Bench {
 }
 
 pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
-    futures::executor::block_on(future)
+    // What is held back needs timers.
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 pub(super) fn put(store: &Store, entries: &[(&str, Option<&str>)]) -> Ticket {
