@@ -23,7 +23,7 @@ pub(crate) struct Row {
 pub(crate) struct Beside {
     pub(crate) what: &'static str,
     pub(crate) value: f64,
-    /// The share that is aimed at.
+    /// The share that is aimed at; 0 if none is.
     pub(crate) bound: f64,
 }
 
@@ -40,13 +40,10 @@ impl Table {
         let value = format!("{:.0} {}", row.value, row.unit);
         let beside = row.beside.as_ref().map_or_else(String::new, |beside| {
             let share = 100.0 * row.value / beside.value;
-            let mark = if share >= beside.bound * 100.0 { "" } else { "  MISSED" };
-            format!(
-                "{share:>4.0} % of {} ({:.0}); bound {:.0} %{mark}",
-                beside.what,
-                beside.value,
-                beside.bound * 100.0
-            )
+            let bound = 100.0 * beside.bound;
+            let mark = if share >= bound { "" } else { "  MISSED" };
+            let bound = if bound > 0.0 { format!("; bound {bound:.0} %{mark}") } else { String::new() };
+            format!("{share:>4.0} % of {} ({:.0}){bound}", beside.what, beside.value)
         });
         println!("{:<44}{value:>16}  {beside}  {}", row.what, row.notes);
     }
