@@ -19,6 +19,7 @@ const PAGE_RECORD_BYTES: usize = PAGE + 256;
 const STREAM_MIB: u64 = 256;
 /// Larger than what the block cache may hold here.
 const UNCACHED_MIB: u64 = 512;
+const UNCACHED_READS: usize = 4096;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn page_offset(number: usize, mebibytes: u64) -> u64 {
@@ -128,7 +129,7 @@ pub(crate) fn uncached_reads(arguments: &Arguments, below: &Path, table: &mut Ta
         for round in 0..arguments.rounds {
             raw.push(disk.read_anywhere(IN_FLIGHT, arguments.time()));
             subject.drop_page_cache();
-            let run = subject.in_flight(IN_FLIGHT, Limit::Count(UNCACHED_MIB as usize * 8), |_, number| {
+            let run = subject.in_flight(IN_FLIGHT, Limit::Count(UNCACHED_READS), |_, number| {
                 let fs = &subject.fs;
                 let offset = page_offset(number + round * (1 << 20), mebibytes);
                 async move { drop(fs.read(file, offset, PAGE).await.unwrap()) }

@@ -2,7 +2,7 @@
 //!
 //! `make bench`, or `cargo bench -p tidefs-engine --bench beside`. Rounds alternate, so that a slow spell of the machine hits both
 //! alike; each figure is the median of its rounds, and each ratio stands beside what it was measured with.
-#![expect(clippy::unwrap_used, reason = "a failure ends it")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure ends it")]
 
 mod data;
 mod metadata;

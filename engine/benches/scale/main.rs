@@ -3,7 +3,7 @@
 //! `make bench-scale`, or `cargo bench -p tidefs-engine --bench scale -- --files 1000000`. For each number of files a file system
 //! is filled through the public interface with the default budgets, and is then opened in every way that a start can go. Each step is
 //! a process of its own, so that its memory is its own, and so that one can be killed.
-#![expect(clippy::unwrap_used, reason = "a failure ends it")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure ends it")]
 
 mod fill;
 mod lookups;

@@ -35,7 +35,7 @@ impl Random {
         let start = self.below(4000);
         let changes = (0..count).map(|step| {
             let number = if kind == 0 { self.below(4000) } else { start + step };
-            let deletes = kind == 2 || self.below(5) == 0 || (kind == 3 && start % 2 == 0);
+            let deletes = kind == 2 || self.below(5) == 0 || (kind == 3 && start.is_multiple_of(2));
             let large = if self.below(200) == 0 { 5000 } else { 0 };
             let bytes = usize::try_from(self.below(150) + large).unwrap();
             let value = (!deletes).then(|| Bytes::from(vec![self.below(256) as u8; bytes]));
