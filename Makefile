@@ -9,10 +9,10 @@ export FUZZ_SECONDS ?= 600
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool flip bench fuzz crash-real clean
+.PHONY: help run build test check deny-tool flip bench bench-sustained bench-scale fuzz crash-real clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  make fuzz FUZZ_SECONDS=10 FUZZ_TARGETS="inode toml"'
 	@echo '  make test GUEST=no MINIO=no   leaves out the tests with a real Linux client, with a real MinIO'
 
@@ -42,7 +42,14 @@ flip: ## Flip each byte of a small file system, one at a time; each flip is foun
 bench: ## Measure the engine, and the server through its gateway
 	cargo build --release --locked --workspace --bins
 	target/release/tidefs-bench
-	cargo bench --locked --package tidefs-engine
+	cargo bench --locked --package tidefs-engine --bench beside
+	cargo bench --locked --package tidefs-engine --bench engine
+
+bench-sustained: ## Create files for five minutes without a break
+	cargo bench --locked --package tidefs-engine --bench beside -- --only sustained --sustained 300
+
+bench-scale: ## Measure file systems of 10 thousand, 1 million and 10 million files (10 GB, 10 minutes)
+	cargo bench --locked --package tidefs-engine --bench scale -- --files 10000 --files 1000000 --files 10000000
 
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (600; 10 is a quick look), two at a time
 	fuzz/run

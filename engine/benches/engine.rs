@@ -1,13 +1,13 @@
-//! The engine by itself: durable metadata changes and small writes, streams, reads, aging.
+//! Attributes and aging, by themselves.
 //!
-//! `cargo bench -p tidefs-engine`. The whole server is measured by `tidefs-bench`.
+//! `cargo bench -p tidefs-engine --bench engine`. What the engine does beside the raw machine is in `beside`.
 #![expect(clippy::unwrap_used, reason = "a failure ends it")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::{
     ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem, InodeId, KeyFile, KeySource,
     OpenOptions, SetAttributes, Stability, Tier,
@@ -66,28 +66,6 @@ impl Bench {
         self.fs.commit(inode).await.unwrap().durable().await.unwrap();
         inode
     }
-
-    /// Runs `count` operations with `writers` of them in flight.
-    fn in_flight<F: Future<Output = ()> + Send>(
-        &self,
-        writers: u64,
-        count: u64,
-        operation: impl Fn(u64) -> F + Sync,
-    ) -> Duration {
-        let started = Instant::now();
-        let next = AtomicU64::new(0);
-        let work = || async {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    return;
-                }
-                operation(number).await;
-            }
-        };
-        self.runtime.block_on(futures::future::join_all((0..writers).map(|_| work())));
-        started.elapsed()
-    }
 }
 
 fn incompressible(length: usize) -> Bytes {
@@ -101,65 +79,12 @@ fn incompressible(length: usize) -> Bytes {
     std::iter::repeat_with(|| step().to_le_bytes()).flatten().take(length).collect()
 }
 
-fn durable(criterion: &mut Criterion) {
-    let bench = Bench::new();
-    let small = incompressible(4096);
-    let mut group = criterion.benchmark_group("durable");
-    group.throughput(Throughput::Elements(1));
-    for writers in [1, 16] {
-        group.bench_function(BenchmarkId::new("create a 4 KiB file", writers), |bencher| {
-            bencher.iter_custom(|count| {
-                bench.in_flight(writers, count, |_| async {
-                    let file = bench.create().await;
-                    bench.write(file, 0, small.clone(), Stability::FileSync).await;
-                })
-            });
-        });
-        let file = bench.runtime.block_on(bench.file(64 << 20));
-        group.bench_function(BenchmarkId::new("overwrite 4 KiB at random", writers), |bencher| {
-            bencher.iter_custom(|count| {
-                bench.in_flight(writers, count, |number| {
-                    let offset = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (64 << 8) * 4096;
-                    bench.write(file, offset, small.clone(), Stability::FileSync)
-                })
-            });
-        });
-    }
-    group.finish();
-}
-
-fn streams(criterion: &mut Criterion) {
-    const FILE: u64 = 64 << 20;
-    let bench = Bench::new();
-    let mut group = criterion.benchmark_group("stream");
-    group.throughput(Throughput::Bytes(FILE)).sample_size(10);
-    group.bench_function("write 64 MiB and commit", |bencher| {
-        bencher.iter(|| bench.runtime.block_on(bench.file(FILE)));
-    });
-    let file = bench.runtime.block_on(bench.file(FILE));
-    let read_all = async || {
-        for offset in (0..FILE).step_by(1 << 20) {
-            bench.fs.read(file, offset, 1 << 20).await.unwrap();
-        }
-    };
-    group
-        .bench_function("read 64 MiB, cached", |bencher| bencher.iter(|| bench.runtime.block_on(read_all())));
-    group.finish();
-}
-
 fn reads(criterion: &mut Criterion) {
     let bench = Bench::new();
     let file = bench.runtime.block_on(bench.file(16 << 20));
     let mut group = criterion.benchmark_group("read");
     group.throughput(Throughput::Elements(1));
     group.bench_function("attributes", |bencher| bencher.iter(|| bench.fs.attributes(file).unwrap()));
-    let mut number = 0_u64;
-    group.bench_function("4 KiB at random, cached", |bencher| {
-        bencher.iter(|| {
-            number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            bench.runtime.block_on(bench.fs.read(file, number % (16 << 8) * 4096, 4096)).unwrap()
-        });
-    });
     group.finish();
 }
 
@@ -189,6 +114,6 @@ fn aging(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(4)).warm_up_time(Duration::from_secs(1));
-    targets = durable, streams, reads, aging
+    targets = reads, aging
 }
 criterion_main!(benches);

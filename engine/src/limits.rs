@@ -27,6 +27,8 @@ pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024 - 64 * 1024;
 pub const JOURNAL_FRAME_BYTES: usize = 1024 * 1024;
 /// Bytes of entries in one sealed chunk of a checkpoint file: the unit that a merge holds in memory for each file.
 pub const CHECKPOINT_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of a large file that are written before they are synced: the journal's own writes wait while the disk takes more at once.
+pub const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// Delta checkpoints beside the base, before they are merged into one: an open reads all of them, and each is an open file of a merge.
 pub const DELTAS_MAX: usize = 16;
 /// Bytes of deltas that are not worth rewriting the base for.
@@ -40,6 +42,9 @@ pub const RESEAL_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
 /// Data keys in one file system at a time: one that seals, and those that a rotation under way still needs. More rotations at once
 /// only make the re-sealing start over.
 pub const KEY_GENERATIONS_MAX: usize = 16;
+/// Bytes of a bundle of the index, the unit that is opened for a look-up and sealed for a change: a dozen entries. Larger ones
+/// make the index smaller in memory and faster to start, and random changes dearer.
+pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;
 
 const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BYTES_MIN);
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);
@@ -58,7 +63,9 @@ pub(crate) const RECORD_EXTENTS_MAX: usize = 256;
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
 /// Pieces in one block at which they are joined: small appends then stay one piece each block.
 pub(crate) const BLOCK_PIECES_MAX: usize = 32;
-/// Blocks in one append to a segment.
+/// Blocks in one append to a segment: 1,024 small ones.
 pub(crate) const APPEND_BLOCKS_MAX: usize = 1024;
-/// Bytes in one append to a segment, held in memory until they are synced.
-pub(crate) const APPEND_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Bytes in one append to a segment, held in memory until they are synced: enough to hide the cost of a sync.
+pub(crate) const APPEND_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Appends that a flush has under way: one being sealed, one being written, one waiting. Each holds its sealed bytes.
+pub(crate) const APPENDS_AT_ONCE: usize = 3;

@@ -25,6 +25,7 @@ mod inspect;
 mod merge;
 pub(crate) mod offline;
 mod overlay;
+mod pace;
 mod recovery;
 mod reseal;
 mod store;

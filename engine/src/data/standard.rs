@@ -14,6 +14,7 @@
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod syncer;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -38,6 +39,7 @@ use crate::threads::{self, blocking};
 use files::SegmentFiles;
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::parse_name;
+use syncer::{SEALED_BATCHES_MAX, Syncer};
 use writer::{Order, Writer};
 
 /// Requests that wait for the writer before callers do.
@@ -58,9 +60,24 @@ pub(crate) struct StandardTier {
 struct State {
     active: Mutex<Option<SegmentId>>,
     halted: Mutex<Option<String>>,
+    /// Buffers that were written: memory that is used again need not be made by the kernel again.
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl State {
+    fn take_buffer(&self) -> Vec<u8> {
+        self.buffers.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps as many as are sealed and written at a time.
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.buffers.lock();
+        if buffers.len() < SEALED_BATCHES_MAX {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+
     fn check(&self) -> Result<()> {
         match &*self.halted.lock() {
             Some(reason) => Err(Error::Halted { reason: reason.clone() }),
@@ -89,7 +106,17 @@ impl StandardTier {
         let files = Arc::new(SegmentFiles::open(directory, disk, keys.clone(), file_system)?);
         let state = Arc::new(State::default());
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer::new(Arc::clone(&files), Arc::clone(&state), environment, segment_bytes);
+        let (jobs, sealed) = mpsc::channel(SEALED_BATCHES_MAX);
+        let syncer = Arc::new(threads::Mutex::new(Syncer::new(Arc::clone(&files), Arc::clone(&state))));
+        let writer = Writer::new(
+            Arc::clone(&files),
+            Arc::clone(&state),
+            environment,
+            segment_bytes,
+            Arc::clone(&syncer),
+            jobs,
+        );
+        threads::spawn("segment-syncer", move || Syncer::run(&syncer, sealed))?;
         threads::spawn("segment-writer", move || writer.run(queue))?;
         Ok(StandardTier { files, state, orders })
     }

@@ -12,6 +12,7 @@ use crate::broken::{Broken, broken};
 use crate::disk::{Disk, OpenHow};
 use crate::error::{Error, Result};
 use crate::keys::KeyRing;
+use crate::limits::SYNC_BYTES;
 use crate::threads::Condvar;
 
 /// Spare files that are made ahead.
@@ -221,6 +222,9 @@ fn write_zeros(disk: &dyn Disk, path: &Path, length: u64) -> Result<()> {
         let bytes = zeros.get(..piece).unwrap_or(&zeros);
         file.write_all_at(bytes, offset).map_err(Error::io("cannot write", path))?;
         offset += piece as u64;
+        if offset.is_multiple_of(SYNC_BYTES) {
+            file.sync_data().map_err(Error::io("cannot sync", path))?;
+        }
     }
     file.sync_data().map_err(Error::io("cannot sync", path))
 }

@@ -7,11 +7,16 @@
 //! The index is always between two folds: it has all changes up to the LSN that is recorded in it, and perhaps some of the next delta,
 //! which is applied again. After a stop of the machine it is thrown away.
 
+mod bundle;
+mod cache;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod marker;
+mod rewrite;
 mod sealed;
 mod sled_store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -35,6 +40,8 @@ pub(crate) trait Indexes: Send + Sync + 'static {
 pub(crate) trait MetaStore: Send + Sync + 'static {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// The last entry whose key is not above this one.
+    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>>;
     /// The entries from one key up to another, which is not among them, in ascending order. It need not be a snapshot.
     fn range<'a>(&'a self, from: &[u8], to: &[u8])
     -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;

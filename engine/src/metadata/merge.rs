@@ -1,7 +1,5 @@
 //! Sorted layers as one: for each key the newest layer that knows it wins.
 
-use std::iter::Peekable;
-
 use super::overlay::Entry;
 use crate::error::Result;
 
@@ -10,12 +8,46 @@ pub(crate) type Layer<'a> = Box<dyn Iterator<Item = Result<Entry>> + 'a>;
 
 /// Walks all layers at once, with one entry of each in memory. Deletions come out as entries, too.
 pub(crate) struct Merge<'a> {
-    newest_first: Vec<Peekable<Layer<'a>>>,
+    newest_first: Vec<Head<'a>>,
+}
+
+/// A layer and its next entry; a layer that has ended is left out.
+struct Head<'a> {
+    next: Result<Entry>,
+    rest: Layer<'a>,
+}
+
+impl<'a> Head<'a> {
+    fn new(mut layer: Layer<'a>) -> Option<Self> {
+        layer.next().map(|next| Head { next, rest: layer })
+    }
 }
 
 impl<'a> Merge<'a> {
     pub(crate) fn new(newest_first: Vec<Layer<'a>>) -> Self {
-        Merge { newest_first: newest_first.into_iter().map(Iterator::peekable).collect() }
+        Merge { newest_first: newest_first.into_iter().filter_map(Head::new).collect() }
+    }
+
+    /// The newest of the layers with the least key, or the first that failed.
+    fn least(&self) -> Option<usize> {
+        let mut least: Option<(usize, &bytes::Bytes)> = None;
+        for (position, head) in self.newest_first.iter().enumerate() {
+            match &head.next {
+                Ok((key, _)) if least.is_none_or(|(_, least)| key < least) => least = Some((position, key)),
+                Ok(_) => {}
+                Err(_) => return Some(position),
+            }
+        }
+        least.map(|(position, _)| position)
+    }
+
+    /// Takes the next entry of a layer.
+    fn take(&mut self, position: usize) -> Option<Result<Entry>> {
+        let head = self.newest_first.get_mut(position)?;
+        match head.rest.next() {
+            Some(next) => Some(std::mem::replace(&mut head.next, next)),
+            None => Some(self.newest_first.remove(position).next),
+        }
     }
 }
 
@@ -23,23 +55,22 @@ impl Iterator for Merge<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut least: Option<bytes::Bytes> = None;
-        for layer in &mut self.newest_first {
-            match layer.peek() {
-                Some(Ok((key, _))) if least.as_ref().is_none_or(|least| key < least) => {
-                    least = Some(key.clone())
+        let position = self.least()?;
+        let layers = self.newest_first.len();
+        let winner = self.take(position)?;
+        if let Ok((key, _)) = &winner {
+            // What older layers have for the key; a layer that ends moves those behind it.
+            let mut older = position + 1 - (layers - self.newest_first.len());
+            while let Some(head) = self.newest_first.get(older) {
+                let same = head.next.as_ref().is_ok_and(|(other, _)| other == key);
+                let layers = self.newest_first.len();
+                if same {
+                    self.take(older);
                 }
-                Some(Err(_)) => return layer.next(),
-                Some(Ok(_)) | None => {}
+                older += 1 - (layers - self.newest_first.len());
             }
         }
-        let least = least?;
-        let mut winner = None;
-        for layer in &mut self.newest_first {
-            let same = layer.next_if(|entry| entry.as_ref().is_ok_and(|(key, _)| *key == least));
-            winner = winner.or(same);
-        }
-        winner
+        Some(winner)
     }
 }
 

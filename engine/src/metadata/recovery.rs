@@ -86,7 +86,7 @@ fn open_index(
             Marker::remove(home, &paths.marker)?;
             let indexes = &home.environment.indexes;
             indexes.destroy(&paths.index)?;
-            (home.random_id(), indexes.open(&paths.index, budgets.index_cache_bytes)?, None)
+            (home.random_id(), indexes.open(&paths.index, budgets.sled_cache_bytes())?, None)
         }
     };
     let epoch = checkpoints.begin_epoch(id)?;
@@ -95,7 +95,7 @@ fn open_index(
         // From here on the index changes, so that a clean close vouches for it no longer.
         marker.publish(home, &paths.marker)?;
     }
-    let index = Index::new(home, id, epoch, store);
+    let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
     let covered = checkpoints.covered();
     if applied != Some(covered) {
         tracing::info!(
@@ -124,14 +124,14 @@ fn trusted(
     if marker.index != manifest.index {
         return None;
     }
-    let store = match home.environment.indexes.open(&paths.index, budgets.index_cache_bytes) {
+    let store = match home.environment.indexes.open(&paths.index, budgets.sled_cache_bytes()) {
         Ok(store) => store,
         Err(error) => {
             tracing::warn!(%error, "the metadata index cannot be opened; it is rebuilt");
             return None;
         }
     };
-    let index = Index::new(home, manifest.index, manifest.epoch, store);
+    let index = Index::new(home, manifest.index, manifest.epoch, store, 0);
     let applied = index.applied().ok().flatten()?;
     let usable = applied >= manifest.base_covers() && applied <= manifest.covered();
     if !usable || !marker.vouches(manifest.index, boot, applied) {

@@ -11,6 +11,7 @@ use super::fold::{Folding, Signal};
 use super::index::{BootId, Index};
 use super::merge::{Layer, Merge};
 use super::overlay::{self, Entry, Found, Overlay, Snapshot};
+use super::pace::{Fullness, Pace};
 use super::recovery;
 use super::transaction::Transaction;
 use crate::disk::Disk;
@@ -38,6 +39,16 @@ pub(crate) struct StoreBudgets {
 }
 
 impl StoreBudgets {
+    /// Of the cache of the index, for opened bundles: what is looked up again is found in them.
+    pub(super) fn bundle_cache_bytes(&self) -> u64 {
+        self.index_cache_bytes / 2
+    }
+
+    /// Of the cache of the index, for sled's own.
+    pub(super) fn sled_cache_bytes(&self) -> u64 {
+        self.index_cache_bytes - self.bundle_cache_bytes()
+    }
+
     pub(super) fn journal_file_bytes(&self) -> u64 {
         (self.journal_bytes / JOURNAL_FILES).max(JOURNAL_FILE_BYTES_MIN).next_multiple_of(4096)
     }
@@ -62,6 +73,7 @@ pub(crate) struct StoreStatistics {
 pub(crate) struct Store {
     /// The last record that was committed. Whoever holds it commits the next one.
     sequencer: Mutex<Lsn>,
+    pace: Pace,
     parts: Arc<Parts>,
 }
 
@@ -117,7 +129,7 @@ impl Store {
         let parts = Arc::new(recovery::open(directory, home, budgets, boot)?);
         *parts.folding.lock() = Some(Folding::start(&parts)?);
         let committed = parts.overlay.committed();
-        Ok(Arc::new(Store { sequencer: Mutex::new(committed), parts }))
+        Ok(Arc::new(Store { sequencer: Mutex::new(committed), pace: Pace::default(), parts }))
     }
 
     /// The value of a key, whether it is durable yet or not.
@@ -138,10 +150,15 @@ impl Store {
         Ok(Transaction::new(self, self.sequencer.lock()))
     }
 
-    /// Waits until there is room in the budgets. Called before [`Store::begin`]; with room it does not wait.
+    /// Waits until there is room in the budgets. Called before [`Store::begin`]; with room it does not wait, and the less there is,
+    /// the longer it holds each change back.
     pub(crate) async fn admit(&self) -> Result<()> {
         let parts = &self.parts;
         if !parts.over_budget() {
+            let held_back = self.pace.step(parts.fullness(), parts.home.environment.clock.monotonic());
+            if !held_back.is_zero() {
+                tokio::time::sleep(held_back).await;
+            }
             return Ok(());
         }
         parts.signal.poke();
@@ -248,6 +265,12 @@ impl Parts {
     pub(super) fn over_budget(&self) -> bool {
         self.overlay.bytes() >= self.budgets.overlay_bytes
             || self.journal.uncovered_bytes() >= self.budgets.journal_bytes
+    }
+
+    /// How much of the budgets is taken.
+    fn fullness(&self) -> Fullness {
+        let overlay = Fullness::of(self.overlay.bytes(), self.budgets.overlay_bytes);
+        overlay.max(Fullness::of(self.journal.uncovered_bytes(), self.budgets.journal_bytes))
     }
 
     /// Whether it is time for a fold.

@@ -5,6 +5,7 @@
 //! the record itself. So a flush reads nothing, and never waits for the object store.
 
 use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::layout::{Span, clear, clear_pieces, count, lay};
 use super::write::{Stamp, add_pieces};
@@ -15,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
 use crate::limits::{
-    APPEND_BLOCKS_MAX, APPEND_BYTES_MAX, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX,
-    RECORD_PIECE_BYTES_MAX,
+    APPEND_BLOCKS_MAX, APPEND_BYTES_MAX, APPENDS_AT_ONCE, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX,
+    RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
 };
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
@@ -125,12 +126,15 @@ impl Volume {
 
     /// Appends blocks to Standard, in requests of bounded size. The caller holds `data_writes`.
     pub(crate) async fn append_standard(&self, mut blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
-        let mut addresses = Vec::with_capacity(blocks.len());
+        let mut requests = Vec::new();
         while !blocks.is_empty() {
             let rest = blocks.split_off(append_length(&blocks));
-            addresses.extend(self.standard.append(std::mem::replace(&mut blocks, rest)).await?);
+            requests.push(std::mem::replace(&mut blocks, rest));
         }
-        Ok(addresses)
+        let appends = requests.into_iter().map(|request| self.standard.append(request));
+        // One is sealed while the one before it is written.
+        let addresses: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).try_collect().await?;
+        Ok(addresses.concat())
     }
 
     /// Makes room in the buffer, by flushing, before more data is taken in.

@@ -10,16 +10,18 @@ use crate::volume::{Look, Volume, extent_row};
 
 /// Dead contents that are looked at in one step.
 const CONTENTS_MAX: usize = 256;
+/// What a content costs at least of the extents that a record may change: nobody else can commit meanwhile.
+const CONTENT_COST: usize = 8;
 
 impl Volume {
     /// Removes the extents and pieces of dead contents, in records of bounded size.
     pub(crate) async fn reclaim_contents(&self) -> Result<()> {
-        let (from, end) = key::family(b'x', b"");
+        let (mut from, end) = key::family(b'x', b"");
         loop {
             let rows = self.store.scan(&from, &end, CONTENTS_MAX)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            // What is done leaves tombstones, through which a scan from the beginning would have to go each time.
+            from = key::after(last);
             let mut contents = rows.iter().filter_map(|(row, _)| key::dead_content_id(row));
             let mut next = contents.next();
             while next.is_some() {
@@ -28,8 +30,9 @@ impl Volume {
                 let mut room = RECORD_EXTENTS_MAX;
                 while let Some(content) = next.filter(|_| room > 0) {
                     let used = reclaim_step(&mut change, content, room)?;
-                    room -= used.min(room);
-                    if room > 0 {
+                    let done = used < room;
+                    room -= used.max(CONTENT_COST).min(room);
+                    if done {
                         change.delete(key::dead_content(content));
                         next = contents.next();
                     }

@@ -112,7 +112,7 @@ impl<'a> Change<'a> {
     pub(crate) fn delete_inode(&mut self, inode: InodeId, old: &Inode) {
         self.count(old, -1);
         if let Content::File { id, age_second, .. } = &old.content {
-            if !broken(Broken::ContentNotReleased) {
+            if self.has_stored(*id) && !broken(Broken::ContentNotReleased) {
                 self.put(key::dead_content(*id), Vec::new());
             }
             if let Some(second) = age_second {
@@ -121,6 +121,13 @@ impl<'a> Change<'a> {
         }
         self.delete(key::inode(inode));
         self.delete(key::orphan(inode));
+    }
+
+    /// Whether anything is stored of a content; when in doubt, there is.
+    fn has_stored(&self, content: ContentId) -> bool {
+        [key::extents(content, BlockIndex(0), None), key::pieces(content, BlockIndex(0), None)]
+            .iter()
+            .any(|(from, end)| self.scan(from, end, 1).map_or(true, |rows| !rows.is_empty()))
     }
 
     fn write_inode(&mut self, inode: InodeId, mut record: Inode) {

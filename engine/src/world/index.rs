@@ -74,6 +74,12 @@ impl MetaStore for Store {
         Ok(self.0.lock().get(key).cloned())
     }
 
+    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
+        let entries = self.0.lock();
+        let below = entries.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back();
+        Ok(below.map(|(key, value)| (key.clone(), value.clone())))
+    }
+
     fn range<'a>(
         &'a self,
         from: &[u8],

@@ -27,7 +27,13 @@ pub(super) struct SegmentFiles {
     keys: KeyRing,
     file_system: FileSystemId,
     open: Mutex<BTreeMap<SegmentId, Arc<OpenSegment>>>,
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
+
+/// Buffers of reads that are kept.
+const BUFFERS_MAX: usize = 8;
+/// A longer one is not kept: as much as one run has.
+const BUFFER_BYTES_MAX: usize = 2 << 20;
 
 /// A segment that is open for reading.
 struct OpenSegment {
@@ -47,7 +53,8 @@ impl SegmentFiles {
             disk.sync_directory(parent).map_err(Error::io("cannot sync", parent))?;
         }
         let directory = directory.to_path_buf();
-        Ok(SegmentFiles { directory, disk, keys, file_system, open: Mutex::default() })
+        let (open, buffers) = (Mutex::default(), Mutex::default());
+        Ok(SegmentFiles { directory, disk, keys, file_system, open, buffers })
     }
 
     /// The generation that new segments are sealed under.
@@ -100,14 +107,16 @@ impl SegmentFiles {
         let mut blocks = vec![Bytes::new(); wanted.len()];
         for run in runs {
             let segment = self.segment(run.segment)?;
-            let bytes = self.read_range(&segment, run.range.start, length_of(run))?;
+            let mut buffer = self.buffers.lock().pop().unwrap_or_default();
+            let bytes = self.read_into(&mut buffer, &segment, run.range.start, length_of(run))?;
             for &member in &run.members {
                 let (Some((address, identity)), Some(block)) = (wanted.get(member), blocks.get_mut(member))
                 else {
                     continue;
                 };
-                *block = segment.opener.open_frame(address, *identity, slice_of(run, &bytes, address))?;
+                *block = segment.opener.open_frame(address, *identity, slice_of(run, bytes, address))?;
             }
+            self.give_back(buffer);
         }
         Ok(blocks)
     }
@@ -191,14 +200,36 @@ impl SegmentFiles {
     }
 
     fn read_range(&self, segment: &OpenSegment, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        let path = || self.path(segment.opener.segment());
-        let read = segment
-            .file
-            .read_at(&mut bytes, offset)
-            .map_err(|error| Error::io("cannot read", path())(error))?;
+        let mut bytes = Vec::new();
+        let read = self.read_into(&mut bytes, segment, offset, length)?.len();
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// Reads into a buffer, which only grows: what is in it behind the bytes that were read is of no meaning.
+    fn read_into<'a>(
+        &self,
+        buffer: &'a mut Vec<u8>,
+        segment: &OpenSegment,
+        offset: u64,
+        length: usize,
+    ) -> Result<&'a [u8]> {
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        let path = || self.path(segment.opener.segment());
+        let target = buffer.get_mut(..length).unwrap_or_default();
+        let read =
+            segment.file.read_at(target, offset).map_err(|error| Error::io("cannot read", path())(error))?;
+        Ok(buffer.get(..read).unwrap_or_default())
+    }
+
+    /// Keeps a buffer for the next read: to make it anew would cost about a tenth of what it takes to open what was read.
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers.lock();
+        if buffers.len() < BUFFERS_MAX && buffer.len() <= BUFFER_BYTES_MAX {
+            buffers.push(buffer);
+        }
     }
 }
 

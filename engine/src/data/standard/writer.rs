@@ -1,25 +1,28 @@
-//! The one thread that writes segments. It takes all requests that wait, writes them as one batch and syncs once.
+//! The thread that seals segments. It takes all requests that wait, seals them as one batch, and hands that to the
+//! [`Syncer`], or writes it itself if it is small.
 
-use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::State;
 use super::files::SegmentFiles;
-use crate::broken::{Broken, broken};
+use super::syncer::{Job, SealedBatch, Syncer};
 use crate::data::block::BlockAddress;
 use crate::data::format::{PackedBlock, SegmentSealer};
 use crate::disk::DiskFile;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
-use crate::threads;
+use crate::threads::{self, Mutex};
 
 /// Blocks in one request.
 pub(super) const REQUEST_BLOCKS_MAX: usize = 1024;
 /// Blocks after which a batch takes no further request: 16 MiB, enough to hide the cost of a sync.
 const BATCH_BLOCKS: usize = 256;
+/// Blocks from which on a batch is written while the next one is sealed: 2 MiB. Smaller ones wait for each other, so that as many as
+/// possible share a sync, and do without the way to another thread.
+const OVERLAP_BLOCKS: usize = 32;
 
 /// What the writer is asked to do.
 pub(super) enum Order {
@@ -38,8 +41,8 @@ struct Batch {
 struct Active {
     sealer: SegmentSealer,
     file: Arc<dyn DiskFile>,
-    /// Bytes that are durable, and so is the name if there are any.
-    durable_bytes: u64,
+    /// Bytes that were handed to the syncer.
+    handed_over: u64,
 }
 
 pub(super) struct Writer {
@@ -47,8 +50,11 @@ pub(super) struct Writer {
     state: Arc<State>,
     environment: Environment,
     segment_bytes: u64,
+    syncer: Arc<Mutex<Syncer>>,
+    jobs: mpsc::Sender<Job>,
+    /// Whether jobs were sent that may not be done.
+    busy: bool,
     active: Option<Active>,
-    buffer: Vec<u8>,
 }
 
 impl Writer {
@@ -57,8 +63,10 @@ impl Writer {
         state: Arc<State>,
         environment: Environment,
         segment_bytes: u64,
+        syncer: Arc<Mutex<Syncer>>,
+        jobs: mpsc::Sender<Job>,
     ) -> Self {
-        Writer { files, state, environment, segment_bytes, active: None, buffer: Vec::new() }
+        Writer { files, state, environment, segment_bytes, syncer, jobs, busy: false, active: None }
     }
 
     /// Serves until the tier is dropped.
@@ -73,12 +81,10 @@ impl Writer {
                 Order::Append { blocks, reply } => {
                     let mut batch = Batch::default();
                     batch.add(blocks, reply);
-                    while batch.blocks.len() < BATCH_BLOCKS && next.is_none() {
-                        match queue.try_recv() {
-                            Ok(Order::Append { blocks, reply }) => batch.add(blocks, reply),
-                            Ok(close) => next = Some(close),
-                            Err(_) => break,
-                        }
+                    next = batch.add_waiting(&mut queue);
+                    if batch.blocks.len() < OVERLAP_BLOCKS && next.is_none() && self.busy {
+                        self.wait_for_syncer();
+                        next = batch.add_waiting(&mut queue);
                     }
                     self.serve(batch);
                 }
@@ -90,77 +96,84 @@ impl Writer {
     }
 
     fn serve(&mut self, batch: Batch) {
-        let result = self.state.check().and_then(|()| self.write(&batch.blocks));
-        let mut addresses = match result {
-            Ok(addresses) => addresses.into_iter(),
+        let Batch { blocks, waiting } = batch;
+        let mut bytes = self.state.take_buffer();
+        let sealed = self.state.check().and_then(|()| self.seal(&blocks, &mut bytes));
+        let (addresses, offset) = match sealed {
+            Ok(sealed) => sealed,
             Err(error) => {
-                self.abandon();
-                for (_, reply) in batch.waiting {
+                // Its counters may be used up: the segment ends with what was handed over.
+                self.close();
+                for (_, reply) in waiting {
                     let _caller_may_be_gone = reply.send(Err(error.clone()));
                 }
                 return;
             }
         };
-        for (count, reply) in batch.waiting {
-            let _caller_may_be_gone = reply.send(Ok(addresses.by_ref().take(count).collect()));
+        let Some(active) = &self.active else { return };
+        let (segment, file) = (active.sealer.segment(), Arc::clone(&active.file));
+        let mut addresses = addresses.into_iter();
+        let waiting = waiting
+            .into_iter()
+            .map(|(count, reply)| (addresses.by_ref().take(count).collect(), reply))
+            .collect();
+        let small = blocks.len() < OVERLAP_BLOCKS;
+        let batch = SealedBatch { segment, file, offset, bytes, waiting };
+        if small {
+            self.wait_for_syncer();
+            self.syncer.lock().serve(segment, vec![batch]);
+        } else {
+            self.hand_over(Job::Write(batch));
         }
-        if self.active.as_ref().is_some_and(|active| active.durable_bytes >= self.segment_bytes) {
+        if self.active.as_ref().is_some_and(|active| active.handed_over >= self.segment_bytes) {
             self.close();
         }
     }
 
-    /// Writes one batch and makes it durable.
-    fn write(&mut self, blocks: &[PackedBlock]) -> Result<Vec<BlockAddress>> {
-        self.buffer.clear();
+    /// Seals one batch; returns the addresses of its blocks, and where in the segment it goes.
+    fn seal(&mut self, blocks: &[PackedBlock], bytes: &mut Vec<u8>) -> Result<(Vec<BlockAddress>, u64)> {
         let newest = self.files.newest_generation();
         if self.active.as_ref().is_some_and(|active| active.sealer.segment().generation() != newest) {
             self.close();
         }
-        let active = match &mut self.active {
-            Some(active) => active,
-            none => {
-                let active = begin(&self.files, &self.environment, &mut self.buffer)?;
-                *self.state.active.lock() = Some(active.sealer.segment());
-                none.insert(active)
-            }
-        };
-        let addresses = active.sealer.seal_batch(blocks, &mut self.buffer)?;
-        let path = self.files.path(active.sealer.segment());
-        let written = active.file.write_all_at(&self.buffer, active.durable_bytes);
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::QuotaExceeded => Error::NoSpace,
-            _ => Error::io("cannot write", &path)(error),
-        })?;
-        let synced = if broken(Broken::SegmentNotSynced) { Ok(()) } else { active.file.sync_data() };
-        synced.map_err(|error| self.state.halt(format!("cannot sync {}: {error}", path.display())))?;
-        if active.durable_bytes == 0 && !broken(Broken::SegmentNameNotSynced) {
-            self.files.sync_names().map_err(|error| self.state.halt(error.to_string()))?;
+        let shared = *self.state.active.lock();
+        // The syncer gives a segment up when it cannot be written.
+        let mut active = self.active.take().filter(|active| shared == Some(active.sealer.segment()));
+        if active.is_none() {
+            let begun = begin(&self.files, &self.environment, bytes)?;
+            *self.state.active.lock() = Some(begun.sealer.segment());
+            active = Some(begun);
         }
-        active.durable_bytes = active.sealer.length();
-        Ok(addresses)
+        let active = match active {
+            Some(active) => self.active.insert(active),
+            None => return Err(Error::Halted { reason: "no segment".into() }),
+        };
+        let addresses = active.sealer.seal_batch(blocks, bytes)?;
+        let offset = std::mem::replace(&mut active.handed_over, active.sealer.length());
+        Ok((addresses, offset))
     }
 
+    fn hand_over(&mut self, job: Job) {
+        self.busy = true;
+        // Without a syncer the replies are dropped with the job, which tells those who wait.
+        let _ = threads::block_on(self.jobs.send(job));
+    }
+
+    /// Waits until nothing is being written.
+    fn wait_for_syncer(&mut self) {
+        if self.busy {
+            let (reply, done) = oneshot::channel();
+            self.hand_over(Job::Done(reply));
+            let _syncer_may_be_gone = threads::block_on(done);
+            self.busy = false;
+        }
+    }
+
+    /// Ends the segment when all of it is durable.
     fn close(&mut self) {
+        self.wait_for_syncer();
         self.active = None;
         *self.state.active.lock() = None;
-    }
-
-    /// Gives up the segment after a failed write: the counters of the failed batch may be on the disk already. What is
-    /// cut off here frees space; if that fails too, it is garbage that no reader takes for a batch.
-    fn abandon(&mut self) {
-        if let Some(active) = self.active.take().filter(|_| self.state.check().is_ok()) {
-            let segment = active.sealer.segment();
-            let cut = match active.durable_bytes {
-                0 => self.files.remove(segment),
-                durable => {
-                    active.file.set_length(durable).map_err(Error::io("cannot cut", self.files.path(segment)))
-                }
-            };
-            if let Err(error) = cut {
-                tracing::warn!(%segment, %error, "an unfinished batch stays until its segment is collected");
-            }
-        }
-        self.close();
     }
 }
 
@@ -169,11 +182,22 @@ impl Batch {
         self.waiting.push((blocks.len(), reply));
         self.blocks.extend(blocks);
     }
+
+    /// Adds the requests that wait, as far as there is room; returns one that is of another kind.
+    fn add_waiting(&mut self, queue: &mut mpsc::Receiver<Order>) -> Option<Order> {
+        while self.blocks.len() < BATCH_BLOCKS {
+            match queue.try_recv().ok()? {
+                Order::Append { blocks, reply } => self.add(blocks, reply),
+                close @ Order::Close { .. } => return Some(close),
+            }
+        }
+        None
+    }
 }
 
 fn begin(files: &SegmentFiles, environment: &Environment, buffer: &mut Vec<u8>) -> Result<Active> {
     let segment = SegmentId::generate(environment.entropy.as_ref(), files.newest_generation());
     let sealer = files.begin(segment, buffer)?;
     let file = files.create(segment)?;
-    Ok(Active { sealer, file, durable_bytes: 0 })
+    Ok(Active { sealer, file, handed_over: 0 })
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::journal::record::encode_change;
 use crate::keys::SealingKey;
-use crate::limits::CHECKPOINT_CHUNK_BYTES;
+use crate::limits::{CHECKPOINT_CHUNK_BYTES, SYNC_BYTES};
 use crate::metadata::overlay::Entry;
 
 /// Writes all entries and makes the file durable; returns the entry of the manifest with its counts.
@@ -50,6 +50,7 @@ pub(super) struct ChunkWriter<'a> {
     key: SealingKey,
     header: Vec<u8>,
     offset: u64,
+    synced: u64,
     pub(super) next_chunk: u64,
 }
 
@@ -63,7 +64,7 @@ impl<'a> ChunkWriter<'a> {
         let header = header.encode(home);
         file.write_all_at(&header, 0).map_err(Error::io("cannot write", path))?;
         let offset = header.len() as u64;
-        Ok(ChunkWriter { path, file, key, header, offset, next_chunk: 0 })
+        Ok(ChunkWriter { path, file, key, header, offset, synced: 0, next_chunk: 0 })
     }
 
     pub(super) fn write(&mut self, kind: ChunkKind, mut content: Vec<u8>) -> Result<()> {
@@ -76,7 +77,15 @@ impl<'a> ChunkWriter<'a> {
         self.file.write_all_at(&chunk, self.offset).map_err(Error::io("cannot write", self.path))?;
         self.offset += chunk.len() as u64;
         self.next_chunk += 1;
+        if self.offset - self.synced >= SYNC_BYTES {
+            self.sync()?;
+        }
         Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.synced = self.offset;
+        self.file.sync_data().map_err(Error::io("cannot sync", self.path))
     }
 
     pub(super) fn finish(self) -> Result<u64> {

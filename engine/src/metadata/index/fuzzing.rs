@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::bundle;
 use super::marker::{self, BootId};
 use super::{Index, Marker, MarkerState, MetaStore};
 use crate::error::Result;
@@ -16,7 +17,8 @@ use crate::fuzzing::{Target, home, must};
 use crate::identity::{Epoch, Lsn};
 
 pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "index-value", run: value, seeds: || vec![sealed(KEY, b"value"), sealed(KEY, b"")] },
+    Target { name: "index-value", run: value, seeds: || vec![sealed(b"value"), sealed(b"")] },
+    Target { name: "index-bundle", run: any_bundle, seeds: bundle_seeds },
     Target { name: "index-value-damage", run: value_damage, seeds: damages },
     Target { name: "index-applied", run: applied, seeds: || vec![7_u64.to_be_bytes().to_vec()] },
     Target { name: "index-marker", run: index_marker, seeds: index_marker_seeds },
@@ -47,6 +49,12 @@ impl MetaStore for Rows {
         Box::new(found.into_iter())
     }
 
+    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
+        let rows = self.0.lock();
+        let found = rows.range(..=key.to_vec()).next_back();
+        Ok(found.map(|(key, value)| (Bytes::copy_from_slice(key), value.clone())))
+    }
+
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
         let mut rows = self.0.lock();
         for (key, value) in batch {
@@ -64,21 +72,22 @@ impl MetaStore for Rows {
 }
 
 fn index(rows: &Rows) -> Index {
-    Index::new(&home(&MemoryDisk::default()), [3; 16], Epoch(2), Box::new(rows.clone()))
+    Index::new(&home(&MemoryDisk::default()), [3; 16], Epoch(2), Box::new(rows.clone()), 1 << 20)
 }
 
-/// The value as it stands in the store.
-fn sealed(key: &'static [u8], value: &[u8]) -> Vec<u8> {
+/// A bundle of one entry, as it stands in the store.
+fn sealed(value: &[u8]) -> Vec<u8> {
     let rows = Rows::default();
-    let entry = (Bytes::from_static(key), Some(Bytes::copy_from_slice(value)));
+    let entry = (Bytes::from_static(KEY), Some(Bytes::copy_from_slice(value)));
     must(index(&rows).apply([Ok(entry)].into_iter(), Lsn(1)));
-    rows.0.lock().get(key).cloned().unwrap_or_default()
+    rows.0.lock().get(bundle::LOWEST).cloned().unwrap_or_default()
 }
 
-fn open(key: &[u8], stored: &[u8]) -> Option<Bytes> {
+/// What a store with these bytes for its only bundle says of the key.
+fn open(lower: &[u8], stored: &[u8]) -> Option<Bytes> {
     let rows = Rows::default();
-    rows.0.lock().insert(key.to_vec(), stored.to_vec());
-    let value = index(&rows).get(key).ok().flatten();
+    rows.0.lock().insert(lower.to_vec(), stored.to_vec());
+    let value = index(&rows).get(KEY).ok().flatten();
     let ranged = index(&rows).with_range(b"\0", b"\xff", |mut entries| Ok(entries.next()));
     let ranged = ranged.ok().flatten().and_then(|entry| entry.ok()?.1);
     assert_eq!(ranged, value, "a scan finds what a lookup finds");
@@ -86,20 +95,33 @@ fn open(key: &[u8], stored: &[u8]) -> Option<Bytes> {
 }
 
 fn value(data: &[u8]) {
-    if let Some(value) = open(KEY, data) {
-        assert_eq!(sealed(KEY, &value), data);
+    if let Some(value) = open(bundle::LOWEST, data) {
+        assert_eq!(sealed(&value), data);
     }
 }
 
-/// A value of any bytes comes back, but not under another key and not after any change.
+/// A value of any bytes comes back, but not from another place and not after any change.
 fn value_damage(data: &[u8]) {
     let mut input = Input::new(data);
     let value = input.short();
-    let genuine = sealed(KEY, value);
-    assert_eq!(open(KEY, &genuine).as_deref(), Some(value));
-    assert_eq!(open(b"other", &genuine), None);
+    let genuine = sealed(value);
+    assert_eq!(open(bundle::LOWEST, &genuine).as_deref(), Some(value));
+    assert_eq!(open(b"a", &genuine), None);
     let damaged = input.damage(&genuine);
-    assert_eq!(open(KEY, &damaged).is_some(), damaged == genuine);
+    assert_eq!(open(bundle::LOWEST, &damaged).is_some(), damaged == genuine);
+}
+
+/// A bundle of any content, behind the seal.
+fn any_bundle(data: &[u8]) {
+    let Ok(found) = bundle::decode(&Bytes::copy_from_slice(data)) else { return };
+    let again = bundle::encode(found.upper.as_ref(), &found.rows);
+    assert_eq!(must(bundle::decode(&again.into())), found);
+}
+
+fn bundle_seeds() -> Vec<Vec<u8>> {
+    let row = |key: &'static [u8], value: &'static [u8]| (Bytes::from_static(key), Bytes::from_static(value));
+    let rows = [row(b"aa", b"1"), row(b"ab", b""), row(b"b", &[7; 200])];
+    vec![bundle::encode(None, &rows), bundle::encode(Some(&Bytes::from_static(b"c")), &rows)]
 }
 
 /// The position of any content, under a right seal.

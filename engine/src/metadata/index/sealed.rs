@@ -7,18 +7,23 @@
 //! | 2 | generation of the data key |
 //! | 4 | epoch in which it was sealed |
 //! | 8 | counter within the epoch |
-//! | n | value, sealed under the key derived for `index`, the index id and the epoch; the key of the entry is authenticated with it |
+//! | n | value, sealed under the key derived for `index`, the index id and the epoch; its key is authenticated with it |
 //! | 16 | tag |
 //!
-//! The entry with the empty key holds the LSN up to which everything is applied (8 bytes). No other key is empty.
+//! The value with the empty key holds the LSN up to which everything is applied (8 bytes). The others are bundles of entries
+//! ([`super::bundle`]), whose keys are not empty.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::MetaStore;
+use super::bundle::{self, Row, Walk};
+use super::cache::BundleCache;
+use super::rewrite::Rewrite;
 use crate::codec::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -48,30 +53,44 @@ pub(crate) struct Index {
     id: [u8; 16],
     epoch: Epoch,
     counter: AtomicU64,
-    keys: RwLock<BTreeMap<(KeyGeneration, Epoch), SealingKey>>,
-    /// Held while values are sealed and written, so that a value is not written over by an older one that was sealed anew.
-    writer: Mutex<()>,
+    keys: RwLock<BTreeMap<(KeyGeneration, Epoch), Arc<SealingKey>>>,
+    /// Held for writing while bundles change, so that who walks over several of them sees each entry once.
+    layout: RwLock<()>,
+    cache: BundleCache,
     /// `None` once it is closed.
     store: RwLock<Option<Box<dyn MetaStore>>>,
 }
 
 impl Index {
     /// Each (id, epoch) is used once for writing, so that the counters begin at 0.
-    pub(crate) fn new(home: &Home, id: [u8; 16], epoch: Epoch, store: Box<dyn MetaStore>) -> Self {
+    pub(crate) fn new(
+        home: &Home,
+        id: [u8; 16],
+        epoch: Epoch,
+        store: Box<dyn MetaStore>,
+        cache_bytes: u64,
+    ) -> Self {
         Index {
             home: home.clone(),
             id,
             epoch,
             counter: AtomicU64::new(0),
             keys: RwLock::default(),
-            writer: Mutex::new(()),
+            layout: RwLock::default(),
+            cache: BundleCache::new(cache_bytes),
             store: RwLock::new(Some(store)),
         }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let value = self.with(|store| store.get(key))?;
-        value.map(|value| self.open(key, &value)).transpose()
+        let kept = match self.cache.find(key) {
+            Some(found) => Some(found),
+            None => self.load_and_keep(key, &self.layout.read())?,
+        };
+        match kept {
+            Some((_, content)) => Ok(bundle::find(&content, key)?),
+            None => Ok(None),
+        }
     }
 
     /// Calls with the entries from one key up to another, which is not among them.
@@ -81,51 +100,85 @@ impl Index {
         to: &[u8],
         with: impl FnOnce(Box<dyn Iterator<Item = Result<Entry>> + '_>) -> Result<T>,
     ) -> Result<T> {
+        let layout = self.layout.read();
+        let first = match self.cache.find(from) {
+            Some(found) => Some(found),
+            None => self.load_and_keep(from, &layout)?,
+        };
+        let Some((lower, content)) = first else { return with(Box::new(std::iter::empty())) };
         self.with(|store| {
-            let entries =
-                store.range(from, to).filter(|entry| !matches!(entry, Ok((key, _)) if key.is_empty()));
-            with(Box::new(entries.map(|entry| {
-                let (key, value) = entry?;
-                let value = self.open(&key, &value)?;
-                Ok((key, Some(value)))
-            })))
+            let walk = Walk::new(content)?;
+            let others = Others { store, after: key_after(&lower), to: to.max(from), open: None };
+            let rows = RangeRows { index: self, from, to, upper: walk.upper(), walk, others };
+            with(Box::new(rows.map(|row| row.map(|(key, value)| (key, Some(value))))))
         })
+    }
+
+    /// The bundle that covers a key: its own key, and its content.
+    pub(super) fn bundle_of(&self, key: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+        match self.cache.find(key) {
+            Some(found) => Ok(Some(found)),
+            None => self.load(key),
+        }
+    }
+
+    /// What is loaded must not be replaced before it is kept: hence the lock.
+    fn load_and_keep(&self, key: &[u8], _layout: &RwLockReadGuard<'_, ()>) -> Result<Option<(Bytes, Bytes)>> {
+        let loaded = self.load(key)?;
+        if let Some((lower, content)) = &loaded {
+            self.cache.insert(lower.clone(), content.clone());
+        }
+        Ok(loaded)
+    }
+
+    fn load(&self, key: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+        let Some((lower, sealed)) = self.with(|store| store.floor(key))? else { return Ok(None) };
+        if lower.as_ref() == APPLIED_KEY {
+            return Ok(None);
+        }
+        let content = self.open(&lower, &sealed)?;
+        Ok(Some((lower, content)))
+    }
+
+    /// Writes and removes bundles at once: in between a range would not see what it should.
+    pub(super) fn write_bundles(&self, batch: &[(Bytes, Option<Vec<u8>>)]) -> Result<()> {
+        let seal = |(key, content): &(Bytes, Option<Vec<u8>>)| {
+            let sealed = content.as_ref().map(|content| self.seal(key, content)).transpose()?;
+            Ok((key.clone(), sealed))
+        };
+        let sealed: Vec<_> = batch.iter().map(seal).collect::<Result<_>>()?;
+        let _layout = self.layout.write();
+        self.with(|store| store.apply(sealed))?;
+        self.cache.follow(batch);
+        Ok(())
     }
 
     /// The LSN up to which everything is applied; `None` if it was never filled.
     pub(crate) fn applied(&self) -> Result<Option<Lsn>> {
-        let Some(value) = self.get(APPLIED_KEY)? else { return Ok(None) };
+        let Some(sealed) = self.with(|store| store.get(APPLIED_KEY))? else { return Ok(None) };
+        let value = self.open(APPLIED_KEY, &sealed)?;
         let mut reader = Reader::new(&value);
         let lsn = Lsn(reader.u64()?);
         reader.finish()?;
         Ok(Some(lsn))
     }
 
-    /// Applies the entries in batches; the last one carries the LSN, so that an interrupted run is known to be one.
+    /// Applies the entries, which come in ascending order; the LSN is written last, so that an interrupted run is known to be one.
     pub(crate) fn apply(&self, entries: impl Iterator<Item = Result<Entry>>, applied: Lsn) -> Result<()> {
-        let _writing = self.writer.lock();
-        let mut batch = Vec::new();
-        let mut batch_bytes = 0;
+        let mut rewrite = Rewrite::new(self);
         for entry in entries {
             let (key, value) = entry?;
-            let value = value.map(|value| self.seal(&key, &value)).transpose()?;
-            batch_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            batch.push((key, value));
-            if batch.len() >= INDEX_BATCH_ENTRIES || batch_bytes >= INDEX_BATCH_BYTES {
-                batch_bytes = 0;
-                let full = std::mem::take(&mut batch);
-                self.with(|store| store.apply(full))?;
-            }
+            rewrite.change(key, value)?;
         }
+        rewrite.finish()?;
         let mark = self.seal(APPLIED_KEY, &applied.0.to_be_bytes())?;
-        batch.push((Bytes::from_static(APPLIED_KEY), Some(mark)));
-        self.with(|store| store.apply(batch))
+        self.with(|store| store.apply(vec![(Bytes::from_static(APPLIED_KEY), Some(mark))]))
     }
 
     /// Seals some values anew that are sealed under an older key, from this key of an entry on.
     pub(crate) fn reseal(&self, from: &[u8]) -> Result<Resealed> {
         let newest = self.home.keys.newest();
-        let _writing = self.writer.lock();
+        let _layout = self.layout.write();
         self.with(|store| {
             let mut resealed = Resealed { bytes: 0, next: None };
             let mut batch = Vec::new();
@@ -170,6 +223,12 @@ impl Index {
         Ok(())
     }
 
+    /// How many bundles there are.
+    #[cfg(test)]
+    pub(super) fn bundles(&self) -> Result<usize> {
+        self.with(|store| Ok(store.range(bundle::LOWEST, &[u8::MAX]).count()))
+    }
+
     /// The store itself.
     pub(crate) fn into_store(self) -> Option<Box<dyn MetaStore>> {
         self.store.into_inner()
@@ -182,14 +241,14 @@ impl Index {
         }
     }
 
-    fn key(&self, generation: KeyGeneration, epoch: Epoch) -> Result<SealingKey> {
+    fn key(&self, generation: KeyGeneration, epoch: Epoch) -> Result<Arc<SealingKey>> {
         if let Some(key) = self.keys.read().get(&(generation, epoch)) {
-            return Ok(key.clone());
+            return Ok(Arc::clone(key));
         }
         let context = [self.id.as_slice(), &epoch.0.to_be_bytes()].concat();
         let data_key = self.home.keys.key(generation, || "a value in the metadata index".to_owned())?;
-        let key = data_key.derive("index", &context);
-        Ok(self.keys.write().entry((generation, epoch)).or_insert(key).clone())
+        let key = Arc::new(data_key.derive("index", &context));
+        Ok(Arc::clone(self.keys.write().entry((generation, epoch)).or_insert(key)))
     }
 
     pub(super) fn seal(&self, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
@@ -220,4 +279,66 @@ impl Index {
 
 fn generation_of(sealed: &[u8]) -> Result<KeyGeneration> {
     Ok(KeyGeneration(Reader::new(sealed).u16()?))
+}
+
+/// The entries of a range, out of neighbouring bundles.
+struct RangeRows<'a> {
+    index: &'a Index,
+    from: &'a [u8],
+    to: &'a [u8],
+    /// Where the current bundle ends.
+    upper: Option<Bytes>,
+    walk: Walk,
+    others: Others<'a>,
+}
+
+/// The bundles after the first one. Most ranges end within one, so that the store is asked only if there is need.
+struct Others<'a> {
+    store: &'a dyn MetaStore,
+    after: Vec<u8>,
+    to: &'a [u8],
+    open: Option<SealedRows<'a>>,
+}
+
+/// Keys and sealed values.
+type SealedRows<'a> = Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;
+
+impl Others<'_> {
+    fn next(&mut self) -> Option<Result<(Bytes, Vec<u8>)>> {
+        self.open.get_or_insert_with(|| self.store.range(&self.after, self.to)).next()
+    }
+}
+
+impl RangeRows<'_> {
+    fn try_next(&mut self) -> Result<Option<Row>> {
+        loop {
+            if let Some(row) = self.walk.next_from(self.from)? {
+                return Ok(Some(row).filter(|(key, _)| key.as_ref() < self.to));
+            }
+            if self.upper.as_ref().is_none_or(|upper| upper.as_ref() >= self.to) {
+                return Ok(None);
+            }
+            let next = self.others.next().ok_or_else(|| Error::corrupt("the index has a hole"))?;
+            let (lower, sealed) = next?;
+            if self.upper.as_ref() != Some(&lower) {
+                return Err(Error::corrupt("the index has a hole"));
+            }
+            self.walk = Walk::new(self.index.open(&lower, &sealed)?)?;
+            self.upper = self.walk.upper();
+        }
+    }
+}
+
+impl Iterator for RangeRows<'_> {
+    type Item = Result<Row>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.try_next().transpose()
+    }
+}
+
+fn key_after(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
 }

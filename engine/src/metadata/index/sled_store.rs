@@ -52,6 +52,12 @@ impl MetaStore for SledStore {
         Ok(found.map(|value| value.to_vec()))
     }
 
+    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
+        let Some(found) = self.db.range(..=key.to_vec()).next_back() else { return Ok(None) };
+        let (key, value) = found.map_err(failed("cannot read"))?;
+        Ok(Some((Bytes::copy_from_slice(&key), value.to_vec())))
+    }
+
     fn range<'a>(
         &'a self,
         from: &[u8],
@@ -66,6 +72,9 @@ impl MetaStore for SledStore {
     }
 
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
+        if let [(key, Some(value))] = batch.as_slice() {
+            return self.db.insert(key.as_ref(), value.as_slice()).map(drop).map_err(failed("cannot write"));
+        }
         let mut changes = sled::Batch::default();
         for (key, value) in batch {
             match value {

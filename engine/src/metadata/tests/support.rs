@@ -19,16 +19,16 @@ pub(super) const BUDGETS: StoreBudgets =
     StoreBudgets { journal_bytes: 16 << 20, overlay_bytes: 8 << 20, index_cache_bytes: 8 << 20 };
 
 /// A store in a directory, on some disk, that can be opened again and again.
-pub(in crate::metadata) struct Bench {
-    pub(super) path: PathBuf,
-    pub(super) home: Home,
-    pub(super) budgets: StoreBudgets,
-    pub(super) boot: BootId,
+pub(crate) struct Bench {
+    pub(crate) path: PathBuf,
+    pub(crate) home: Home,
+    pub(crate) budgets: StoreBudgets,
+    pub(crate) boot: BootId,
     _directory: tempfile::TempDir,
 }
 
 impl Bench {
-    pub(in crate::metadata) fn on_real_disk() -> Self {
+    pub(crate) fn on_real_disk() -> Self {
         Self::new(Arc::new(RealDisk), tempfile::tempdir().unwrap())
     }
 
@@ -63,13 +63,14 @@ impl Bench {
         Store::open_in_boot(&self.path, self.home.clone(), self.budgets, &self.boot)
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
 
 pub(in crate::metadata) fn wait<T>(future: impl Future<Output = T>) -> T {
-    futures::executor::block_on(future)
+    // What is held back needs timers.
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 pub(in crate::metadata) fn put(store: &Store, entries: &[(&str, Option<&str>)]) -> Ticket {
