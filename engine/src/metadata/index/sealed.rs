@@ -100,6 +100,7 @@ impl Index {
         to: &[u8],
         with: impl FnOnce(Box<dyn Iterator<Item = Result<Entry>> + '_>) -> Result<T>,
     ) -> Result<T> {
+        let from = from.max(bundle::LOWEST);
         let layout = self.layout.read();
         let first = match self.cache.find(from) {
             Some(found) => Some(found),

@@ -146,6 +146,8 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     // What sled has is not what it would have after a power failure; if it were used, the key would be found missing.
     let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
     raw.apply(vec![(bytes::Bytes::from_static(&[0]), None)]).unwrap();
+    // Without this sled may still be at work, and hold its lock, after it was dropped.
+    raw.flush().unwrap();
     drop(raw);
     assert_eq!(text(&bench.open().unwrap(), "a"), None, "the same boot trusts it");
     bench.boot = crate::metadata::index::BootId::of("second boot");
