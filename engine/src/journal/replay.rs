@@ -16,7 +16,7 @@ use crate::disk::{AlignedBuffer, DiskFile, OpenHow};
 use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
-use crate::keys::SealingKey;
+use crate::keys::{SEAL_BYTES, SealingKey};
 
 /// What was found.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn read(place: &Place, covered: Lsn, apply: impl FnMut(Lsn, Changes) 
 }
 
 /// What was found, and the last frame with its file.
-type Read<'a> = (Replayed, Option<(&'a Found, Range<u64>)>);
+type Read<'a> = (Replayed, Option<(&'a Found, LastFrame)>);
 
 fn read_files<'a>(
     place: &Place,
@@ -188,7 +188,7 @@ impl Found {
         home: &Home,
         replayed: &mut Replayed,
         apply: &mut impl FnMut(Lsn, Changes) -> Result<()>,
-    ) -> Result<Option<Range<u64>>> {
+    ) -> Result<Option<LastFrame>> {
         let mut last_frame = None;
         let key = self.header.sealing_key(home)?;
         let mut offset = HEADER_BYTES;
@@ -221,7 +221,8 @@ impl Found {
             let last = Lsn(next.0.saturating_sub(1));
             replayed.frames.push_back(LiveFrame { last, bytes: frame.bytes });
             let end = offset.saturating_add(frame.bytes);
-            last_frame = Some(offset..end);
+            let used = FRAME_HEADER_BYTES + frame.records.len() + SEAL_BYTES;
+            last_frame = Some(LastFrame { range: offset..end, used });
             offset = end;
         }
         Ok(last_frame)
@@ -230,11 +231,14 @@ impl Found {
     /// Writes the last frame of the journal once more, as it is. A process that was killed, or one whose write failed, may have left it
     /// in the memory of the system only, and the system may say of a sync that there is nothing to do. All frames before it were
     /// durable when it was written.
-    fn write_again(&self, place: &Place, frame: Range<u64>) -> Result<()> {
+    fn write_again(&self, place: &Place, frame: LastFrame) -> Result<()> {
+        let LastFrame { range: frame, used } = frame;
         let length = usize::try_from(frame.end.saturating_sub(frame.start)).unwrap_or(0);
         let mut bytes = AlignedBuffer::zeroed(length);
         let read = self.file.read_at(bytes.as_mut_slice(), frame.start);
         read.map_err(Error::io("cannot read", &self.path))?;
+        // A torn write may have left older bytes in the fill behind it.
+        bytes.as_mut_slice().get_mut(used..).unwrap_or_default().fill(0);
         let file = place.home.disk.open(&self.path, OpenHow::DirectDurable);
         let file = file.map_err(Error::io("cannot open", &self.path))?;
         file.write_all_at(bytes.as_slice(), frame.start).map_err(Error::io("cannot write", &self.path))
@@ -301,6 +305,12 @@ impl Found {
         }
         Ok(())
     }
+}
+
+/// Where the last frame is, and how many of its bytes are not fill.
+struct LastFrame {
+    range: Range<u64>,
+    used: usize,
 }
 
 struct Frame {

@@ -1,9 +1,11 @@
 //! Clients that work on the file system and tell the model what they were told.
 
+mod contents;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
-use bytes::Bytes;
+pub(super) use contents::read_all;
 
 use super::machine::Machine;
 use super::model::Model;
@@ -13,7 +15,7 @@ use super::{Result, lost};
 use crate::attributes::SetAttributes;
 use crate::credential::Credential;
 use crate::error::{self, Error, ErrorKind};
-use crate::file_system::{Authority, CreateMode, Created, Entry, FileSystem, Pin, Stability};
+use crate::file_system::{Authority, CreateMode, Created, Entry, FileSystem, Pin};
 use crate::identity::InodeId;
 use crate::journal::{Pending, Ticket};
 use crate::tiering::Tier;
@@ -93,6 +95,19 @@ impl Client<'_> {
             }
             Op::Transition { files, to } => self.transition(files, to).await,
             Op::Checkpoint => match self.fs.volume().store.checkpoint().await {
+                Ok(_) => Ok(Next::GoOn),
+                Err(error) => self.refused(&error, false),
+            },
+            Op::Punch { file, offset, length } => self.punch(file, offset as usize, length as usize).await,
+            Op::Clone { from, to, unit, units } => {
+                self.clone_units((from, to), usize::from(unit), usize::from(units)).await
+            }
+            Op::RotateKey => match self.fs.rotate_key(None).await {
+                Ok(_) => Ok(Next::GoOn),
+                // Too many at once.
+                Err(error) => self.refused(&error, true),
+            },
+            Op::Collect => match self.fs.collect().await {
                 Ok(_) => Ok(Next::GoOn),
                 Err(error) => self.refused(&error, false),
             },
@@ -290,129 +305,6 @@ impl Client<'_> {
         }
     }
 
-    async fn truncate(&self, file: u8, size: usize) -> Result<Next> {
-        let Some(inode) = self.file(file) else { return Ok(Next::GoOn) };
-        let set = SetAttributes { size: Some(size as u64), ..SetAttributes::default() };
-        let done = self.fs.set_attributes(&Credential::root(), inode, &set, Authority::Mode).await;
-        match done {
-            Ok(pending) => {
-                let (attributes, ticket) = pending.into_parts();
-                let sequence = {
-                    let mut model = self.model.borrow_mut();
-                    let sequence = model.change();
-                    let history = model.files.get_mut(&inode).unwrap();
-                    let from = history.now().len().min(size);
-                    let version = history.truncate(size);
-                    history.promise_cut(from, version, sequence);
-                    sequence
-                };
-                let next = self.acknowledged(&ticket, sequence).await?;
-                self.told(&next, &[(inode, attributes.change)]);
-                Ok(next)
-            }
-            Err(error) => self.refused(&error, !self.exists(inode)),
-        }
-    }
-
-    async fn write(&mut self, file: u8, offset: usize, length: usize, stability: Stability) -> Result<Next> {
-        let Some(inode) = self.file(file) else { return Ok(Next::GoOn) };
-        let word = self.chance.number().to_be_bytes();
-        let bytes: Vec<u8> = word
-            .iter()
-            .copied()
-            .cycle()
-            .take(length)
-            .enumerate()
-            .map(|(at, byte)| byte ^ u8::try_from(at / 509 % 251).unwrap())
-            .collect();
-        let before = self.model.borrow().files[&inode].now().clone();
-        // It may be seen from now on.
-        let version = self.model.borrow_mut().files.get_mut(&inode).unwrap().write(offset, &bytes);
-        let who = Credential::root();
-        let written = self.fs.write(&who, inode, offset as u64, Bytes::from(bytes), stability).await;
-        match written {
-            Ok(written) => {
-                let sequence = {
-                    let mut model = self.model.borrow_mut();
-                    let sequence = model.change();
-                    if stability == Stability::FileSync {
-                        let history = model.files.get_mut(&inode).unwrap();
-                        history.promise_bytes(offset..offset + length, version, sequence);
-                    }
-                    sequence
-                };
-                let change = self.fs.attributes(inode).map(|attributes| attributes.change);
-                let acknowledged = if stability == Stability::FileSync { sequence } else { 0 };
-                let next = self.acknowledged(&written.ticket, acknowledged).await?;
-                match change {
-                    Ok(change) => self.told(&next, &[(inode, change)]),
-                    Err(error) => return self.refused(&error, !self.exists(inode)),
-                }
-                Ok(next)
-            }
-            Err(error) => {
-                let next = self.refused(&error, !self.exists(inode))?;
-                self.look_again(inode, &before).await?;
-                Ok(next)
-            }
-        }
-    }
-
-    /// After a write that failed: its bytes may be there or not.
-    async fn look_again(&self, inode: InodeId, before: &[u8]) -> Result {
-        if self.machine.disk.is_off() || !self.exists(inode) {
-            return Ok(());
-        }
-        let after = self.model.borrow().files[&inode].now().clone();
-        let Ok(found) = read_all(self.fs, inode).await else { return Ok(()) };
-        let of = |version: &[u8], at: usize| version.get(at).copied().unwrap_or(0);
-        let allowed = |(at, byte): (usize, &u8)| *byte == of(before, at) || *byte == of(&after, at);
-        if !(found.len() == before.len() || found.len() == after.len())
-            || !found.iter().enumerate().all(allowed)
-        {
-            return lost(format!(
-                "after a failed write inode {inode} has neither its old nor its new content"
-            ));
-        }
-        self.model.borrow_mut().files.get_mut(&inode).unwrap().push(found);
-        Ok(())
-    }
-
-    async fn commit(&self, file: u8) -> Result<Next> {
-        let Some(inode) = self.file(file) else { return Ok(Next::GoOn) };
-        let version = self.model.borrow().files[&inode].version();
-        match self.fs.commit(inode).await {
-            Ok(ticket) => {
-                let sequence = {
-                    let mut model = self.model.borrow_mut();
-                    let sequence = model.change();
-                    model.files.get_mut(&inode).unwrap().promise_all(version, sequence);
-                    sequence
-                };
-                let next = self.acknowledged(&ticket, sequence).await?;
-                let mut model = self.model.borrow_mut();
-                let acknowledged = model.acknowledged();
-                model.files.get_mut(&inode).unwrap().prune(acknowledged);
-                Ok(next)
-            }
-            Err(error) => self.refused(&error, !self.exists(inode)),
-        }
-    }
-
-    async fn read(&self, file: u8) -> Result<Next> {
-        let Some(inode) = self.file(file) else { return Ok(Next::GoOn) };
-        match read_all(self.fs, inode).await {
-            Ok(found) => {
-                let expected = self.model.borrow().files[&inode].now().clone();
-                if self.exists(inode) && found != *expected {
-                    return lost(different(inode, &found, &expected));
-                }
-                Ok(Next::GoOn)
-            }
-            Err(error) => self.refused(&error, !self.exists(inode)),
-        }
-    }
-
     async fn transition(&self, first: u8, to: Tier) -> Result<Next> {
         let files: Vec<InodeId> = {
             let model = self.model.borrow();
@@ -466,23 +358,4 @@ fn can_rename(tree: &Tree, from: (InodeId, &[u8]), to: (InodeId, &[u8])) -> bool
         (false, None) => true,
         _ => false,
     })
-}
-
-pub(super) async fn read_all(fs: &FileSystem, inode: InodeId) -> error::Result<Vec<u8>> {
-    let mut found = Vec::new();
-    loop {
-        let data = fs.read(inode, found.len() as u64, 1 << 20).await?;
-        data.parts.iter().for_each(|part| found.extend_from_slice(part));
-        if data.end_of_file {
-            return Ok(found);
-        }
-        if data.parts.iter().all(Bytes::is_empty) {
-            return Err(Error::corrupt("a read gave nothing before the end of the file"));
-        }
-    }
-}
-
-pub(super) fn different(inode: InodeId, found: &[u8], expected: &[u8]) -> String {
-    let at = found.iter().zip(expected).position(|(one, other)| one != other);
-    format!("inode {inode} has {} bytes and not {}, and differs first at {at:?}", found.len(), expected.len())
 }

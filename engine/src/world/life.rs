@@ -109,11 +109,12 @@ async fn look(fs: &FileSystem, model: &mut Option<Model>) -> error::Result<Resul
 async fn verify(fs: &FileSystem, depth: Depth) -> error::Result<Result> {
     let options = VerifyOptions { depth, ..VerifyOptions::default() };
     let report = fs.verify(&options, &VerifyProgress::default()).await?;
-    let text = |severity| {
+    let text = |leaks| {
         let of = report
             .findings
             .iter()
-            .filter(move |finding| severity == (finding.problem.severity() == Severity::Leak));
+            .filter(move |finding| finding.problem.severity() != Severity::Notice)
+            .filter(move |finding| leaks == (finding.problem.severity() == Severity::Leak));
         of.map(|finding| finding.problem.to_string()).collect::<Vec<_>>().join("; ")
     };
     let (lost, leaked) = (text(false), text(true));

@@ -117,6 +117,21 @@ pub(super) enum Op {
         to: Tier,
     },
     Checkpoint,
+    /// Makes a hole.
+    Punch {
+        file: u8,
+        offset: u32,
+        length: u32,
+    },
+    /// Clones whole units between two files of the client.
+    Clone {
+        from: u8,
+        to: u8,
+        unit: u8,
+        units: u8,
+    },
+    RotateKey,
+    Collect,
     Note {
         key: u8,
         value: u8,
@@ -222,7 +237,7 @@ impl Op {
             3 => 1 + chance.below(70_000),
             _ => 60_000 + chance.below(200_000),
         };
-        match chance.below(48) {
+        match chance.below(54) {
             0..=5 => Op::Create { directory, name },
             6 => Op::MakeDirectory { directory, name },
             7 => Op::MakeSymlink { directory, name },
@@ -241,7 +256,16 @@ impl Op {
             43 => Op::Transition { files: file, to: Tier::Standard },
             44 => Op::Checkpoint,
             45 => Op::Note { key: name, value: file },
-            46 => Op::Sleep { milliseconds: chance.below(2000) },
+            46 | 47 => Op::Punch { file, offset, length },
+            48 | 49 => Op::Clone {
+                from: file,
+                to: chance.byte(16),
+                unit: chance.byte(40),
+                units: 1 + chance.byte(30),
+            },
+            50 if chance.one_in(3) => Op::RotateKey,
+            51 => Op::Collect,
+            52 => Op::Sleep { milliseconds: chance.below(2000) },
             _ => Op::Sleep { milliseconds: 10_000 + chance.below(100_000) },
         }
     }

@@ -369,7 +369,7 @@ async fn every_flip_is_found(closed: bool) {
             if at < length && !unused.iter().any(|(from, to)| (*from..*to).contains(&at)) {
                 let report =
                     case.verify(Arc::new(Spoiled { target: file.clone(), harm: Harm::Flip(at) })).await;
-                assert!(!report.is_clean(), "byte {at} of {}", file.display());
+                assert!(!report.findings.is_empty(), "byte {at} of {}", file.display());
             }
         }
     }
