@@ -42,6 +42,21 @@ pub(super) fn run(plan: &Plan) -> Result<u64> {
     Ok(trace)
 }
 
+/// How many steps of the disk there are in one life of a plan that is not crashed.
+pub(super) fn steps_of(plan: &Plan, life: usize) -> u64 {
+    let mut machine = Machine::new(plan.seed, plan.broken);
+    let mut model = None;
+    for (number, one) in plan.lives.iter().enumerate() {
+        let before = machine.disk.clone();
+        let seed = plan.seed ^ (number as u64) << 48;
+        live(&mut machine, &mut model, one, seed).unwrap();
+        if number == life {
+            return before.steps();
+        }
+    }
+    0
+}
+
 /// Runs a plan on a thread of its own, so that nothing of a failure is left over.
 pub(super) fn try_run(plan: &Plan) -> Result<u64> {
     let mine = plan.clone();

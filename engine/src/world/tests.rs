@@ -1,5 +1,7 @@
 //! The simulated world, as part of the tests and at length.
 
+mod cases;
+
 use super::explore::{explore, try_run};
 use super::plan::Plan;
 use crate::broken::Broken;
