@@ -9,7 +9,7 @@ export FUZZ_SECONDS ?= 600
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check deny-tool flip bench bench-sustained bench-scale fuzz crash-real clean
+.PHONY: help run build test check deny-tool flip bench bench-sustained bench-scale fuzz crash clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,8 @@ bench-scale: ## Measure file systems of 10 thousand, 1 million and 10 million fi
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (600; 10 is a quick look), two at a time
 	fuzz/run
 
-crash-real: ## Kill the real server 100 times under load, and cut its power 100 times
-	cargo build --release --locked --package tidefs-gateway --package tidefs-tests --bins
-	target/release/tidefs-crash
+crash: ## Crash the engine 10,000 times in a simulated world, and the real server 200 times under load
+	tests/crash/run
 
 clean: ## Remove what was built
 	cargo clean

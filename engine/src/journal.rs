@@ -6,6 +6,7 @@
 //! # Crash consistency
 //! - A crash loses the records that were not durable: always a suffix. A record is replayed whole or not at all, because the frame
 //!   that carries it authenticates as a whole.
+//! - When nothing was written for a second, a frame without records marks the end, so that the frame before it is known to be whole.
 //! - The end of the journal is the first frame that does not authenticate. If a valid frame follows it in the same file, or the next
 //!   file does not go on with the next LSN, something durable was damaged, and the open fails instead of losing it.
 //! - After a crash no old file is written again: the next record begins a new file under a new key, so that no nonce repeats.

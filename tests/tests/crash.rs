@@ -1,4 +1,4 @@
-//! A few crashes of the real server, of those that `make crash-real` makes in hundreds; and the proof that they would be noticed.
+//! A few crashes of the real server, of those that `make crash` makes in hundreds; and the proof that they would be noticed.
 use std::thread::scope;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,6 +1,7 @@
 //! The queue between those who commit and the one who writes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -33,14 +34,23 @@ impl Inbox {
         self.filled.notify_one();
     }
 
-    /// All that is waiting, up to so many bytes and at least one record; `None` when it was stopped and is empty.
-    pub(super) fn take(&self, bytes_max: usize) -> Option<Vec<Queued>> {
+    /// All that is waiting, up to so many bytes and at least one record; `None` when it was stopped and is empty. With a limit to the
+    /// waiting it may be nothing.
+    pub(super) fn take(&self, bytes_max: usize, limit: Option<Duration>) -> Option<Vec<Queued>> {
         let mut state = self.state.lock();
         while state.records.is_empty() {
             if state.stopping {
                 return None;
             }
-            self.filled.wait(&mut state);
+            match limit {
+                None => self.filled.wait(&mut state),
+                Some(limit) => {
+                    self.filled.wait_for(&mut state, limit);
+                    if state.records.is_empty() && !state.stopping {
+                        return Some(Vec::new());
+                    }
+                }
+            }
         }
         let mut room = bytes_max;
         let mut batch = Vec::new();

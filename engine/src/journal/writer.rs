@@ -1,6 +1,7 @@
 //! The one thread that writes: it takes all records that wait, seals them into one frame, and writes that once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Place;
 use super::files::{self, Use};
@@ -25,7 +26,12 @@ pub(super) struct FrameWriter {
     ledger: Arc<Ledger>,
     progress: Arc<Progress>,
     current: Option<Current>,
+    /// Whether nothing has to be marked as the end.
+    marked: bool,
 }
+
+/// How long nothing is written before the end is marked.
+const MARK_AFTER: Duration = Duration::from_secs(1);
 
 /// The file that is written now.
 struct Current {
@@ -45,13 +51,14 @@ impl FrameWriter {
         ledger: Arc<Ledger>,
         progress: Arc<Progress>,
     ) -> Self {
-        FrameWriter { place, next_number, inbox, supply, ledger, progress, current: None }
+        FrameWriter { place, next_number, inbox, supply, ledger, progress, current: None, marked: true }
     }
 
     /// Writes until the inbox is stopped. The first failure is final.
     pub(super) fn run(mut self) {
-        while let Some(batch) = self.inbox.take(JOURNAL_FRAME_BYTES) {
-            if let Err(error) = self.write(&batch) {
+        while let Some(batch) = self.inbox.take(JOURNAL_FRAME_BYTES, (!self.marked).then_some(MARK_AFTER)) {
+            let written = if batch.is_empty() { self.mark_end() } else { self.write(&batch) };
+            if let Err(error) = written {
                 tracing::error!(%error, "the journal cannot be written; no more changes are accepted");
                 self.progress.halt(&format!("the journal cannot be written: {error}"));
                 return;
@@ -81,8 +88,25 @@ impl FrameWriter {
         current.offset += bytes;
         current.next_frame += 1;
         self.current = Some(current);
+        self.marked = false;
         self.ledger.add_frame(LiveFrame { last: last.lsn, bytes });
         self.progress.advance(last.lsn);
+        Ok(())
+    }
+
+    /// Writes a frame without records, so that damage to the last one with records is not taken for a write that a crash interrupted.
+    fn mark_end(&mut self) -> Result<()> {
+        self.marked = true;
+        let last = self.progress.durable();
+        let bytes = format::frame_bytes(0) as u64;
+        let fits = |current: &&mut Current| current.offset + bytes <= self.place.file_bytes;
+        let Some(current) = self.current.as_mut().filter(fits) else { return Ok(()) };
+        let frame = seal(current, Lsn(last.0.saturating_add(1)), 0, &[])?;
+        let written = current.file.write_all_at(frame.as_slice(), current.offset);
+        written.map_err(Error::io("cannot write a journal file in", &self.place.directory))?;
+        current.offset += bytes;
+        current.next_frame += 1;
+        self.ledger.add_frame(LiveFrame { last, bytes });
         Ok(())
     }
 

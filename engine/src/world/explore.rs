@@ -135,7 +135,11 @@ pub(super) fn explore(first_seed: u64, crashes: u64) -> Tally {
             match try_run(&plan) {
                 Ok(_) => {
                     let ended = plan.lives.iter().filter(|life| life.end.how != Crash::Stop).count();
-                    done.fetch_add(ended as u64, Ordering::Relaxed);
+                    let before = done.fetch_add(ended as u64, Ordering::Relaxed);
+                    let now = before + ended as u64;
+                    if before / 1000 != now / 1000 {
+                        eprintln!("{now} of {crashes}");
+                    }
                 }
                 Err(failure) => {
                     let count = if matches!(failure, Failure::Leaked(_)) { &leaked } else { &lost };

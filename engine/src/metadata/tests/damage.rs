@@ -54,6 +54,27 @@ fn a_torn_tail_is_the_end_of_the_journal() {
 }
 
 #[test]
+fn the_last_frame_is_known_to_have_been_whole_when_the_end_was_marked() {
+    let bench = Bench::on_real_disk();
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    wait(put(&store, &[("k", Some("v"))]).durable()).unwrap();
+    let path = bench.file("journal/00000001.journal");
+    let mut mark = [0; 4];
+    while &mark != b"tjfr" {
+        let file = std::fs::File::open(&path).unwrap();
+        file.read_exact_at(&mut mark, 2 * FRAME).unwrap();
+        std::thread::yield_now();
+    }
+    drop(store);
+    let whole = bench.open().unwrap();
+    assert_eq!(text(&whole, "k").as_deref(), Some("v"));
+    drop(whole);
+    flip(&path, FRAME + 30);
+    assert!(damaged(&bench).1.contains("frame 0 at offset 4096"));
+}
+
+#[test]
 fn a_bad_frame_before_a_good_one_is_damage_and_is_named() {
     // In the clear header, in the records, and in the tag's neighbourhood.
     for offset in [0, 13, 30] {
