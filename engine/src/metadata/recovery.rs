@@ -80,7 +80,17 @@ fn open_index(
     boot: &BootId,
 ) -> Result<Index> {
     let manifest = checkpoints.manifest();
-    let (id, store, applied) = match trusted(home, paths, &manifest, budgets, boot) {
+    let in_use = |index| Marker { index, state: MarkerState::InUse(boot.clone()) };
+    let marker = Marker::read(home, &paths.marker).filter(|marker| marker.may_vouch(manifest.index, boot));
+    let kept = match marker {
+        Some(marker) => {
+            // The store may write as soon as it is opened, so that a clean close vouches for it no longer.
+            in_use(manifest.index).publish(home, &paths.marker)?;
+            trusted(home, paths, &manifest, budgets, (&marker, boot))
+        }
+        None => None,
+    };
+    let (id, store, applied) = match kept {
         Some((store, applied)) => (manifest.index, store, Some(applied)),
         None => {
             Marker::remove(home, &paths.marker)?;
@@ -90,11 +100,6 @@ fn open_index(
         }
     };
     let epoch = checkpoints.begin_epoch(id)?;
-    let marker = Marker { index: id, state: MarkerState::InUse(boot.clone()) };
-    if applied.is_some() {
-        // From here on the index changes, so that a clean close vouches for it no longer.
-        marker.publish(home, &paths.marker)?;
-    }
     let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
     let covered = checkpoints.covered();
     if applied != Some(covered) {
@@ -106,7 +111,7 @@ fn open_index(
         index.apply(checkpoints.entries_after(applied)?, covered)?;
     }
     if applied.is_none() {
-        marker.publish(home, &paths.marker)?;
+        in_use(id).publish(home, &paths.marker)?;
     }
     Ok(index)
 }
@@ -118,12 +123,8 @@ fn trusted(
     paths: &IndexPaths,
     manifest: &Manifest,
     budgets: StoreBudgets,
-    boot: &BootId,
+    (marker, boot): (&Marker, &BootId),
 ) -> Option<(Box<dyn MetaStore>, Lsn)> {
-    let marker = Marker::read(home, &paths.marker)?;
-    if marker.index != manifest.index {
-        return None;
-    }
     let store = match home.environment.indexes.open(&paths.index, budgets.sled_cache_bytes()) {
         Ok(store) => store,
         Err(error) => {

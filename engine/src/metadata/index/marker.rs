@@ -100,13 +100,22 @@ impl Marker {
         Ok(Marker { index, state })
     }
 
-    /// Whether the index with this id may be used, as far as its marker knows. `applied` is what the index itself says.
-    pub(crate) fn vouches(&self, index: [u8; 16], boot: &BootId, applied: Lsn) -> bool {
+    /// Whether the index with this id may be looked at, as far as its marker knows.
+    pub(crate) fn may_vouch(&self, index: [u8; 16], boot: &BootId) -> bool {
         let state = match &self.state {
             MarkerState::InUse(then) => then.0.is_some() && (then == boot || broken(Broken::IndexTrusted)),
-            MarkerState::Closed { applied: closed } => *closed == applied,
+            MarkerState::Closed { .. } => true,
         };
         self.index == index && state
+    }
+
+    /// Whether it may be used. `applied` is what the index itself says.
+    pub(crate) fn vouches(&self, index: [u8; 16], boot: &BootId, applied: Lsn) -> bool {
+        let state = match &self.state {
+            MarkerState::InUse(_) => true,
+            MarkerState::Closed { applied: closed } => *closed == applied,
+        };
+        state && self.may_vouch(index, boot)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,6 +19,10 @@ struct SledStore {
     db: sled::Db,
 }
 
+/// Five seconds in all.
+const LOCK_TRIES: u32 = 500;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Indexes in sled.
 pub(crate) struct SledIndexes;
 
@@ -25,9 +30,11 @@ impl Indexes for SledIndexes {
     /// A panic of sled is an error, too.
     fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
         let config = sled::Config::new().path(directory).cache_capacity(cache_bytes).flush_every_ms(None);
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let opened = opened.map_err(|_| Error::corrupt("sled panicked while opening the index"))?;
-        let db = opened.map_err(failed("cannot open"))?;
+        let db = patiently(|| {
+            let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+            opened.map_err(|_| Error::corrupt("sled panicked while opening the index"))
+        })?;
+        let db = db.map_err(failed("cannot open"))?;
         Ok(Box::new(SledStore { directory: directory.to_owned(), db }))
     }
 
@@ -44,6 +51,20 @@ impl Indexes for SledIndexes {
             _ => Ok(()),
         }
     }
+}
+
+/// Tries again while sled's own lock is held. The lock of the file system keeps other processes away, so that it can only be held by what
+/// sled still does in the background after it was closed in this process.
+fn patiently(open: impl Fn() -> Result<sled::Result<sled::Db>>) -> Result<sled::Result<sled::Db>> {
+    for _ in 0..LOCK_TRIES {
+        match open()? {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return Ok(opened),
+        }
+    }
+    open()
 }
 
 impl MetaStore for SledStore {
