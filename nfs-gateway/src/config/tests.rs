@@ -21,7 +21,7 @@ fn the_example_as_it_is_and_with_every_setting_taken_in_is_the_defaults() {
         })
         .collect();
     let settings = uncommented.lines().filter(|line| line.contains('=') && !line.starts_with('#')).count();
-    assert_eq!(settings, 12);
+    assert_eq!(settings, 14);
     for text in [EXAMPLE, &uncommented] {
         let layer = parse_file(text, &home()).unwrap();
         assert_eq!(Settings::resolve(layer, None, &home()).unwrap(), defaults);

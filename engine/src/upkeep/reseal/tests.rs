@@ -9,8 +9,9 @@ use crate::codec::Reader;
 use crate::data::format::{HEADER_BYTES, SegmentOpener};
 use crate::file_system::open::open;
 use crate::keys::{DataKey, KeyRing};
+use crate::records::{Extent, key};
 use crate::tiering::Tier;
-use crate::volume::Volume;
+use crate::volume::{Look, Volume};
 use crate::{
     Budgets, ColdStoreConfig, CreateMode, Credential, Entry, Environment, Error, FileSystem, FileSystemId,
     InodeId, KeyFile, KeyGeneration, KeySource, OpenError, OpenOptions, SegmentId, SetAttributes, Stability,
@@ -235,16 +236,17 @@ async fn a_segment_that_is_damaged_keeps_its_key() {
     let home = Home::new();
     let volume = home.open().await;
     fill(&volume).await;
-    let (damaged, _) = volume
-        .segments()
-        .unwrap()
-        .into_iter()
-        .find(|(_, record)| record.tier == Tier::Standard && record.live_bytes > 0)
-        .unwrap();
+    volume.shutdown().await.unwrap();
+    drop(volume);
+    // Nothing of it is in memory any more.
+    let volume = home.open().await;
+    let extents = volume.store.scan_all(&key::family(b'e', b"")).unwrap();
+    let mut extents = extents.iter().map(|(_, value)| Extent::decode(value).unwrap());
+    let needed = extents.find(|extent| extent.tier == Tier::Standard).unwrap().address;
+    let damaged = needed.segment;
     let path = home.below("segments").join(damaged.to_string());
     let mut bytes = std::fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    bytes[usize::try_from(needed.offset).unwrap()] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     volume.rotate_key(None).await.unwrap();
     let waiting = loop {
