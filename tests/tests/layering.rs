@@ -44,10 +44,13 @@ fn no_crate_depends_on_a_layer_above_it() -> Result<()> {
         let path = workspace()?.join(rule.directory).join("Cargo.toml");
         let manifest: toml::Table = fs::read_to_string(&path)?.parse()?;
         let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
-        for section in sections.iter().filter_map(|section| manifest.get(*section)?.as_table()) {
-            for (name, value) in section {
+        for section in sections {
+            for (name, value) in manifest.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
                 let package = value.get("package").and_then(toml::Value::as_str).unwrap_or(name);
-                ensure!(!rule.dependencies.contains(&package), "{} depends on {package}", path.display());
+                // A benchmark is a program of its own.
+                let benchmark = section == "dev-dependencies" && package == "clap";
+                let allowed = benchmark || !rule.dependencies.contains(&package);
+                ensure!(allowed, "{} depends on {package}", path.display());
             }
         }
     }

@@ -291,7 +291,7 @@ pub(super) struct KeyShowCommand {
 const ROTATE_EXAMPLES: &str = "\
 Examples:
   tidefs key rotate
-  tidefs key rotate --new-key-file /root/tidefs-2.key
+  tidefs key rotate --new-key-file /etc/tidefs/next.key
   tidefs key rotate --new-passphrase-file /run/secrets/tidefs
 
 With a server running it does the work, beside its other work and at most 64 MiB/s; else the next start does. A rotation that is
