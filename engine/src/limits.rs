@@ -58,7 +58,8 @@ pub(crate) const PIECE_FLUSH_BYTES_MAX: u64 = 128 * 1024;
 /// Bytes of pieces in one record.
 pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
 /// Extents that one record changes at most, except in a truncation: some 32 KiB of journal.
-pub(crate) const RECORD_EXTENTS_MAX: usize = 256;
+/// In tests it is a few, so that small files take several records, too.
+pub(crate) const RECORD_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 256 };
 /// Bytes at which a record that is still growing is committed, well below [`RECORD_BYTES_MAX`].
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
 /// Pieces in one block at which they are joined: small appends then stay one piece each block.

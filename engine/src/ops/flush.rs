@@ -174,8 +174,7 @@ impl FlushStep {
     /// Where its data ends in the file.
     fn end(&self) -> u64 {
         let whole = self.extents.last();
-        let whole =
-            whole.map_or(0, |(block, address)| block.0 * BLOCK_BYTES + u64::from(address.plain_bytes));
+        let whole = whole.map_or(0, |(block, address)| block.start() + u64::from(address.plain_bytes));
         self.parts.last().map_or(0, |(offset, data)| offset + data.len() as u64).max(whole)
     }
 }
