@@ -1,7 +1,9 @@
 //! Damage to bytes is found, with the files that it hits; offline too.
 
 use super::support::*;
+use crate::records::{Extent, key};
 use crate::verify::{Depth, Problem, Severity, VerifyOptions, VerifyProgress};
+use crate::volume::Look;
 
 fn options() -> VerifyOptions {
     VerifyOptions { depth: Depth { local: true, bucket: true }, ..VerifyOptions::default() }
@@ -11,13 +13,6 @@ fn flip(path: &std::path::Path, at: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[at] ^= 0x10;
     std::fs::write(path, bytes).unwrap();
-}
-
-fn only_file(directory: std::path::PathBuf) -> std::path::PathBuf {
-    let mut files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.next().unwrap();
-    assert!(files.next().is_none());
-    if file.is_dir() { only_file(file) } else { file }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,16 +41,20 @@ async fn all_is_read_and_clean_open_killed_and_closed() {
 async fn a_damaged_block_names_its_file_and_the_others_are_read_on() {
     let home = Home::new();
     let volume = home.open().await;
-    // Nothing is moved or collected by itself, so that there is one segment.
-    volume.closing.store(true, std::sync::atomic::Ordering::Release);
     let filled = fill(&volume).await;
     volume.transition(&[filled.small, filled.large, filled.orphan], crate::Tier::Standard).await.unwrap();
     volume.fold_pieces(true).await.unwrap();
-    let segment = only_file(home.files().join("segments"));
-    let object = only_file(home.cold().join("segments"));
-    let length = std::fs::metadata(&segment).unwrap().len() as usize;
-    flip(&segment, length / 2);
-    flip(&object, std::fs::metadata(&object).unwrap().len() as usize - 1);
+    for tier in [crate::Tier::Standard, crate::Tier::InfrequentAccess] {
+        let extents = volume.store.scan_all(&key::family(b'e', b"")).unwrap();
+        let mut extents = extents.iter().map(|(_, value)| Extent::decode(value).unwrap());
+        let needed = extents.find(|extent| extent.tier == tier).unwrap().address;
+        let name = needed.segment.to_string();
+        let file = match tier {
+            crate::Tier::Standard => home.files().join("segments").join(name),
+            crate::Tier::InfrequentAccess => home.cold().join("segments").join(&name[..2]).join(name),
+        };
+        flip(&file, needed.offset as usize);
+    }
     let report = volume.verify(&options(), &VerifyProgress::default()).await.unwrap();
     assert_eq!(report.findings.len(), 2, "{:#?}", report.findings);
     assert_eq!(report.count(Severity::Damage), 2);
