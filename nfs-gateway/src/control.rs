@@ -19,6 +19,7 @@ pub(crate) mod client;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod lines;
 mod router;
 mod run;
 mod socket;

@@ -208,28 +208,7 @@ impl Volume {
         let mut change = self.begin()?;
         change.start_ids_at(InodeId::ROOT.0 + 1);
         let now = change.now();
-        let content = Content::Directory { parent: InodeId::ROOT, entries: 0 };
-        let nobody =
-            new_inode(&Credential::root(), &root_template(now), content, &SetAttributes::default(), now)?;
-        change.insert_inode(InodeId::ROOT, nobody);
+        change.insert_inode(InodeId::ROOT, Inode::directory(InodeId::ROOT, 0o755, now));
         Ok(change.commit())
-    }
-}
-
-fn root_template(now: Timestamp) -> Inode {
-    Inode {
-        epoch: Epoch(0),
-        generation: Generation(1),
-        mode: 0o755,
-        links: 2,
-        uid: 0,
-        gid: 0,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        last_access: now,
-        change: 1,
-        change_ceiling: 1,
-        content: Content::Directory { parent: InodeId::ROOT, entries: 0 },
     }
 }

@@ -97,6 +97,25 @@ impl Content {
 }
 
 impl Inode {
+    /// An empty directory of root's. The change that inserts it sets the epoch.
+    pub(crate) fn directory(parent: InodeId, mode: u32, now: Timestamp) -> Inode {
+        Inode {
+            epoch: Epoch(0),
+            generation: Generation(1),
+            mode,
+            links: 2,
+            uid: 0,
+            gid: 0,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            last_access: now,
+            change: 1,
+            change_ceiling: 1,
+            content: Content::Directory { parent, entries: 0 },
+        }
+    }
+
     pub(crate) fn kind(&self) -> FileKind {
         match self.content {
             Content::File { .. } => FileKind::Regular,

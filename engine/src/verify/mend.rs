@@ -5,10 +5,9 @@ use bytes::Bytes;
 
 use super::problem::{Counter, Problem};
 use super::structure::each_row;
-use crate::attributes::Timestamp;
 use crate::data::BlockAddress;
 use crate::error::{Error, Result};
-use crate::identity::{BlockIndex, ContentId, Generation, InodeId, SegmentId};
+use crate::identity::{BlockIndex, ContentId, InodeId, SegmentId};
 use crate::ops::entries::{self, EntryDelta, Found};
 use crate::ops::{cut_behind_end, keep_age_index};
 use crate::records::{Content, Dentry, Extent, Inode, SegmentRecord, SegmentState, key};
@@ -231,30 +230,11 @@ pub(super) fn house(volume: &Volume, home: InodeId, directory: InodeId) -> Resul
         Err(error) => return Err(error),
     }
     let now = change.now();
-    change.insert_inode(directory, new_directory(home, now));
+    change.insert_inode(directory, Inode::directory(home, 0o700, now));
     entries::insert(&mut change, &volume.names, home, format!("#{directory}").as_bytes(), directory)?;
     entries::update_directory(&mut change, home, EntryDelta { entries: 1, subdirectories: 1 }, now)?;
     drop(change.commit());
     Ok(true)
-}
-
-fn new_directory(parent: InodeId, now: Timestamp) -> Inode {
-    Inode {
-        // The change sets it.
-        epoch: crate::identity::Epoch(0),
-        generation: Generation(1),
-        mode: 0o700,
-        links: 2,
-        uid: 0,
-        gid: 0,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        last_access: now,
-        change: 1,
-        change_ceiling: 1,
-        content: Content::Directory { parent, entries: 0 },
-    }
 }
 
 /// A number, moved by what it was wrong by.

@@ -150,8 +150,9 @@ done by this command, which then needs the same settings as the server: key, and
 and TIDEFS_ENDPOINT). It changes nothing then unless --repair is given.
 
 What is found: `damage` (data or names are lost: the files are named), `counter` (a derived number is wrong), `leak` (space
-is taken for nothing), `notice` (bytes of no use are not as they were written: after a crash that is as it should be, else suspect the disk). A repair never invents data: a
-block that does not authenticate stays an error (EIO) when it is read. What is cut off from the root goes to /lost+found.
+is taken for nothing), `notice` (bytes of no use are not as they were written: after a crash that is as it should be, else
+suspect the disk). A repair never invents data: a block that does not authenticate stays an error (EIO) when it is read.
+What is cut off from the root goes to /lost+found.
 
 Exit status: 0 clean (but for notices), 1 something was found (and is still there after a repair), 2 it could not be verified.";
 

@@ -1,27 +1,18 @@
 //! A verification that somebody waits for: its progress as lines of JSON. If he goes away, it ends; a repair goes on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use engine::{
     Checked, Depth, Error, Finding, Problem, Repaired, Severity, Stage, VerifyOptions, VerifyProgress,
     VerifyReport,
 };
-use futures::stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use super::api::ApiError;
 use super::error::Failure;
+use super::lines::{INTERVAL, Lines, answer};
 use crate::serve::Served;
-
-/// Between two lines of progress.
-const INTERVAL: Duration = Duration::from_millis(250);
-/// Lines that nobody has read yet.
-const LINES_MAX: usize = 16;
 
 /// What is to be verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,16 +180,10 @@ fn kind(problem: &Problem) -> String {
 }
 
 pub(super) fn stream(served: Arc<Served>, request: VerifyRequest) -> Response {
-    let (lines, unread) = mpsc::channel(LINES_MAX);
-    tokio::spawn(follow(served, request, lines));
-    let lines = stream::unfold(unread, |mut unread| async move {
-        let line: Bytes = unread.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(line), unread))
-    });
-    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+    answer(|lines| follow(served, request, lines))
 }
 
-async fn follow(served: Arc<Served>, request: VerifyRequest, lines: mpsc::Sender<Bytes>) {
+async fn follow(served: Arc<Served>, request: VerifyRequest, lines: Lines) {
     let progress = VerifyProgress::default();
     let work = verify(&served, request, &progress);
     tokio::pin!(work);
@@ -210,10 +195,7 @@ async fn follow(served: Arc<Served>, request: VerifyRequest, lines: mpsc::Sender
                 break work.await;
             }
             () = tokio::time::sleep(INTERVAL) => {
-                if let Some(line) = line(&VerifyEvent::Progress(VerifyStep::of(&progress))) {
-                    // A reader who is slow misses some.
-                    let _ = lines.try_send(line);
-                }
+                lines.progress(&VerifyEvent::Progress(VerifyStep::of(&progress)));
             }
         }
     };
@@ -221,10 +203,7 @@ async fn follow(served: Arc<Served>, request: VerifyRequest, lines: mpsc::Sender
         Ok(verified) => VerifyEvent::Report(verified),
         Err(error) => VerifyEvent::Error(Failure::from(error).body),
     };
-    if let Some(line) = line(&last) {
-        // A reader who has gone away asks again.
-        let _ = lines.send(line).await;
-    }
+    lines.end(&last).await;
 }
 
 async fn verify(
@@ -239,10 +218,4 @@ async fn verify(
     } else {
         Ok(Verified::of(&id, file_system.verify(&options, progress).await?))
     }
-}
-
-fn line(event: &VerifyEvent) -> Option<Bytes> {
-    let mut line = serde_json::to_vec(event).ok()?;
-    line.push(b'\n');
-    Some(line.into())
 }
