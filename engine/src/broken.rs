@@ -14,6 +14,8 @@ pub(crate) enum Broken {
     ObjectNotVerified,
     /// D3: the journal is trimmed before the checkpoint that covers it is written.
     TrimmedBeforeCheckpoint,
+    /// D3: a row is left out of a checkpoint before the record that deletes it is durable, or there at all.
+    PassedTooEarly,
     /// D3: a checkpoint file was not synced.
     CheckpointNotSynced,
     /// D3: a manifest was not synced before it got its name.

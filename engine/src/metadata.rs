@@ -26,6 +26,7 @@ mod merge;
 pub(crate) mod offline;
 mod overlay;
 mod pace;
+mod passing;
 mod recovery;
 mod reseal;
 mod store;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::error::{Error, Result};
@@ -29,14 +30,50 @@ pub(crate) use reseal::Reseal;
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// Starts the upkeep of a volume. It ends when the volume is closed or dropped.
+/// What wakes upkeep, and what it runs in.
+#[derive(Debug, Default)]
+pub(crate) struct Upkeep {
+    folding: Arc<Notify>,
+    tidying: Arc<Notify>,
+    tasks: parking_lot::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Upkeep {
+    /// There are many pieces to fold.
+    pub(crate) fn wake_folding(&self) {
+        self.folding.notify_one();
+    }
+
+    /// Something waits to be released, collected or sealed anew.
+    pub(crate) fn wake(&self) {
+        self.tidying.notify_one();
+    }
+
+    /// Waits until it has noticed that the volume is closing.
+    pub(crate) async fn stop(&self) {
+        self.wake_folding();
+        self.wake();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            // What it was at is finished or will be repeated; only its end matters here.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Starts the upkeep of a volume. It ends when the volume is closed or dropped. Writers wait for folding when there are many pieces, so
+/// that it does not stand behind the slower duties.
 pub(crate) fn start(volume: &Arc<Volume>) {
-    let task = tokio::spawn(run(Arc::downgrade(volume), Arc::clone(&volume.upkeep)));
-    *volume.upkeep_task.lock() = Some(task);
+    let (folding, tidying) = (Arc::clone(&volume.upkeep.folding), Arc::clone(&volume.upkeep.tidying));
+    let tasks = vec![
+        tokio::spawn(run(Arc::downgrade(volume), folding, fold_round)),
+        tokio::spawn(run(Arc::downgrade(volume), tidying, tidy_round)),
+    ];
+    *volume.upkeep.tasks.lock() = tasks;
 }
 
 /// Does not keep the volume alive while it waits for work.
-async fn run(volume: Weak<Volume>, work: Arc<Notify>) {
+async fn run(volume: Weak<Volume>, work: Arc<Notify>, round: impl AsyncFn(&Volume, &mut Pace) -> Result<()>) {
     let mut pace = Pace::default();
     loop {
         tokio::time::sleep(pace.pause).await;
@@ -55,13 +92,17 @@ async fn run(volume: Weak<Volume>, work: Arc<Notify>) {
     }
 }
 
+async fn fold_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
+    let all = pace.fold_is_due(volume.environment.clock.monotonic());
+    volume.fold_pieces(all).await
+}
+
 /// Does what is due. A duty that fails does not keep the others from their work: what one of them frees may be what another
 /// one lacks. The first failure is returned.
-async fn round(volume: &Volume, pace: &mut Pace) -> Result<()> {
+async fn tidy_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
     let now = volume.environment.clock.monotonic();
-    pace.begin(now);
-    let mut results = vec![volume.fold_pieces(pace.fold_all).await, volume.reclaim_contents().await];
-    if pace.minute {
+    let mut results = vec![volume.reclaim_contents().await];
+    if pace.minute_is_over(now) {
         results.push(volume.write_back().await);
         results.push(volume.fold_accesses().await);
     }
@@ -76,8 +117,6 @@ async fn round(volume: &Volume, pace: &mut Pace) -> Result<()> {
 struct Pace {
     last_fold: Duration,
     last_minute: Duration,
-    fold_all: bool,
-    minute: bool,
     failing: bool,
     pause: Duration,
 }
@@ -86,15 +125,13 @@ impl Pace {
     const FOLD_EVERY: Duration = Duration::from_secs(10);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn begin(&mut self, now: Duration) {
-        self.fold_all = now.saturating_sub(self.last_fold) >= Self::FOLD_EVERY;
-        self.minute = now.saturating_sub(self.last_minute) >= Self::MINUTE;
-        if self.fold_all {
-            self.last_fold = now;
-        }
-        if self.minute {
-            self.last_minute = now;
-        }
+    /// Whether few pieces are to be folded, too.
+    fn fold_is_due(&mut self, now: Duration) -> bool {
+        is_over(&mut self.last_fold, Self::FOLD_EVERY, now)
+    }
+
+    fn minute_is_over(&mut self, now: Duration) -> bool {
+        is_over(&mut self.last_minute, Self::MINUTE, now)
     }
 
     /// Reports the first of a row of failures, and pauses before the next try.
@@ -113,4 +150,12 @@ impl Pace {
             }
         }
     }
+}
+
+fn is_over(last: &mut Duration, every: Duration, now: Duration) -> bool {
+    let over = now.saturating_sub(*last) >= every;
+    if over {
+        *last = now;
+    }
+    over
 }

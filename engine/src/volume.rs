@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 use crate::attributes::Attributes;
 use crate::budgets::Budgets;
@@ -26,7 +25,7 @@ use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
 use crate::records::Inode;
 use crate::tiers::ColdTier;
-use crate::upkeep::{Collector, Reseal};
+use crate::upkeep::{Collector, Reseal, Upkeep};
 
 pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
 pub(crate) use locks::{HeldLocks, InodeLocks};
@@ -63,10 +62,8 @@ pub(crate) struct Volume {
     pub(crate) keep_orphans: AtomicBool,
     /// When segments were last released, in monotonic time.
     pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
-    /// Wakes the upkeep task: something waits to be folded or released.
-    pub(crate) upkeep: Arc<Notify>,
-    /// The upkeep task.
-    pub(crate) upkeep_task: parking_lot::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// What it does by itself.
+    pub(crate) upkeep: Upkeep,
     /// Reads all data now and then.
     pub(crate) scrub: crate::upkeep::Scrub,
     /// How far the sealing under a new key has got.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use object_store::ObjectStore;
-use tokio::sync::Notify;
 
 use super::options::OpenOptions;
 use crate::budgets::Budgets;
@@ -26,7 +25,7 @@ use crate::ops::access_log::AccessLog;
 use crate::records::SegmentRecord;
 use crate::tiering::Tier;
 use crate::tiers::ColdTier;
-use crate::upkeep::{self, Collector};
+use crate::upkeep::{self, Collector, Upkeep};
 use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
 
 /// What a directory is called while its file system is being made.
@@ -172,8 +171,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         data_writes: tokio::sync::RwLock::new(()),
         keep_orphans: AtomicBool::new(true),
         last_release: parking_lot::Mutex::new(None),
-        upkeep: Arc::new(Notify::new()),
-        upkeep_task: parking_lot::Mutex::new(None),
+        upkeep: Upkeep::default(),
         scrub: upkeep::Scrub::default(),
         reseal: parking_lot::Mutex::default(),
         closing: AtomicBool::new(false),
@@ -236,13 +234,8 @@ impl Volume {
     /// Flushes everything and closes the store.
     pub(crate) async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
-        self.upkeep.notify_one();
         self.scrub.stop().await;
-        let task = self.upkeep_task.lock().take();
-        if let Some(task) = task {
-            // What it was at is finished or will be repeated; only its end matters here.
-            let _ = task.await;
-        }
+        self.upkeep.stop().await;
         self.write_back().await?;
         self.fold_accesses().await?;
         self.store.close().await

@@ -12,13 +12,14 @@ use crate::broken::{Broken, broken};
 use crate::disk::{Disk, OpenHow};
 use crate::error::{Error, Result};
 use crate::keys::KeyRing;
-use crate::limits::SYNC_BYTES;
+use crate::limits::{JOURNAL_FILES, SYNC_BYTES};
 use crate::threads::Condvar;
 
 /// Spare files that are made ahead.
 const SPARES_WANTED: usize = 1;
-/// Spare files that are kept when files come back from trimming; more are removed.
-const SPARES_MAX: usize = 3;
+/// Spare files that are kept when files come back from trimming: as many as one fold brings back, so that under load none is made anew,
+/// which would write as many zeros as the journal writes data. More are removed.
+const SPARES_MAX: usize = JOURNAL_FILES as usize / 2;
 /// How often a full disk is asked again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 /// Zeros are written in pieces of this size.

@@ -124,7 +124,7 @@ impl Checkpoints {
     /// Makes the changes of a frozen map durable as a delta. After an error the same may be tried again: it is a new file then.
     pub(crate) fn add_delta(&self, frozen: &Frozen) -> Result<()> {
         let range = (frozen.first, frozen.last);
-        let entries = frozen.changes.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
+        let entries = frozen.lasting().map(|(key, value)| Ok((key.clone(), value.clone())));
         let file = self.write(Kind::Delta, range, Box::new(entries))?;
         let published = self.publish(|manifest| {
             manifest.files.push(file);

@@ -18,6 +18,8 @@ use crate::threads::{self, Condvar, Thread};
 
 /// How often a full disk is asked again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+/// How long a fold waits for what need not be folded.
+const PASSING_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Wakes the background threads.
 #[derive(Debug)]
@@ -81,10 +83,10 @@ impl Signal {
     }
 
     /// Waits a while, unless it is stopped; `false` when it was.
-    fn pause(&self) -> bool {
+    fn pause(&self, longest: Duration) -> bool {
         let mut state = self.state.lock();
         if !state.stopping {
-            self.changed.wait_for(&mut state, FULL_DISK_RETRY);
+            self.changed.wait_for(&mut state, longest);
         }
         !state.stopping
     }
@@ -129,7 +131,7 @@ fn run(parts: &Parts, starved: Option<Starved>, work: fn(&Parts) -> Result<()>) 
             }
             Err(Error::NoSpace) => {
                 starved.into_iter().for_each(|what| parts.progress.starve(what));
-                if !parts.signal.pause() {
+                if !parts.signal.pause(FULL_DISK_RETRY) {
                     return;
                 }
             }
@@ -144,7 +146,10 @@ fn run(parts: &Parts, starved: Option<Starved>, work: fn(&Parts) -> Result<()>) 
 }
 
 fn fold_as_needed(parts: &Parts) -> Result<()> {
-    while parts.fold_is_due() || parts.signal.requested() > parts.progress.checkpointed() {
+    while parts.overlay.is_folding()
+        || parts.fold_is_due()
+        || parts.signal.requested() > parts.progress.checkpointed()
+    {
         if parts.signal.stopping() || !fold(parts)? {
             break;
         }
@@ -157,7 +162,9 @@ fn fold_as_needed(parts: &Parts) -> Result<()> {
 /// Folds once; `false` if there was nothing to fold.
 fn fold(parts: &Parts) -> Result<bool> {
     let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
-    threads::block_on(parts.progress.reached(frozen.last))?;
+    await_passing(parts);
+    let settled = parts.overlay.settle(&frozen);
+    threads::block_on(parts.progress.reached(settled))?;
     if broken(Broken::TrimmedBeforeCheckpoint) {
         parts.journal.trim(frozen.last);
     }
@@ -165,11 +172,28 @@ fn fold(parts: &Parts) -> Result<bool> {
         parts.checkpoints.add_delta(&frozen)?;
     }
     parts.journal.trim(frozen.last);
-    let entries = frozen.changes.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
+    let entries = frozen.lasting().map(|(key, value)| Ok((key.clone(), value.clone())));
+    parts.passing.expect_some();
     parts.index.apply(entries, frozen.last)?;
+    parts.passing.look_again(&parts.index)?;
     parts.overlay.drop_frozen();
     parts.progress.set_checkpointed(frozen.last);
     Ok(true)
+}
+
+/// Gives the passing rows of the frozen map a while to pass, unless somebody waits for the fold.
+fn await_passing(parts: &Parts) {
+    let clock = &parts.home.environment.clock;
+    let deadline = clock.monotonic().saturating_add(PASSING_WAIT_MAX);
+    while parts.overlay.frozen_passing_bytes() > 0
+        && parts.signal.requested() <= parts.progress.checkpointed()
+        && !parts.is_pressed()
+        && clock.monotonic() < deadline
+    {
+        if !parts.signal.pause(PASSING_WAIT_MAX) {
+            return;
+        }
+    }
 }
 
 fn merge_as_needed(parts: &Parts) -> Result<()> {

@@ -3,13 +3,17 @@
 //! The active map takes commits. A fold freezes it, so that a new one takes the commits that follow, and drops the frozen one only
 //! when the index has all of it: a reader that looks at active, frozen and index, in this order, never sees a hole.
 
+use std::collections::BTreeSet;
+use std::collections::btree_map;
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::passing;
+use crate::broken::{Broken, broken};
 use crate::identity::Lsn;
 use crate::journal::Changes;
 
@@ -28,7 +32,11 @@ pub(crate) struct Overlay {
 struct Maps {
     active: Changes,
     active_bytes: u64,
+    /// Of the active bytes, those of passing rows.
+    passing_bytes: u64,
     frozen: Option<Arc<Frozen>>,
+    /// Bytes of the passing rows of the frozen map that are still there.
+    frozen_passing_bytes: u64,
     /// The last record of what was frozen before.
     folded: Lsn,
     /// Counts the freezes. Only what was frozen gets into the index, so that as long as this stays, the index together with the frozen
@@ -39,10 +47,28 @@ struct Maps {
 /// Changes that a fold is moving into the index. They do not change any more.
 #[derive(Debug)]
 pub(crate) struct Frozen {
-    pub(crate) changes: Changes,
+    changes: Changes,
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     bytes: u64,
+    passed: OnceLock<BTreeSet<Bytes>>,
+}
+
+impl Frozen {
+    /// What the checkpoints and the index take: all but the rows that had passed when it was settled.
+    pub(crate) fn lasting(&self) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
+        let passed = self.passed.get().filter(|passed| !passed.is_empty());
+        self.changes.iter().filter(move |(key, _)| passed.is_none_or(|passed| !passed.contains(*key)))
+    }
+
+    /// All of a range.
+    pub(crate) fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)> + use<'a> {
+        range(&self.changes, from, to)
+    }
 }
 
 /// A consistent view of a range of the overlay.
@@ -60,8 +86,15 @@ pub(crate) enum Found {
 
 impl Overlay {
     pub(crate) fn new(committed: Lsn) -> Self {
-        let maps =
-            Maps { active: Changes::new(), active_bytes: 0, frozen: None, folded: committed, generation: 0 };
+        let maps = Maps {
+            active: Changes::new(),
+            active_bytes: 0,
+            passing_bytes: 0,
+            frozen: None,
+            frozen_passing_bytes: 0,
+            folded: committed,
+            generation: 0,
+        };
         Overlay { maps: RwLock::new(maps), committed: AtomicU64::new(committed.0) }
     }
 
@@ -70,18 +103,15 @@ impl Overlay {
         Lsn(self.committed.load(Ordering::Acquire))
     }
 
-    /// Applies a record as a whole: a reader sees all of it or nothing.
-    pub(crate) fn apply(&self, lsn: Lsn, changes: Changes) {
+    /// Applies a record as a whole: a reader sees all of it or nothing. `true` if the last passing row of the frozen map went.
+    pub(crate) fn apply(&self, lsn: Lsn, changes: Changes) -> bool {
         let mut maps = self.maps.write();
+        let before = maps.frozen_passing_bytes;
         for (key, value) in changes {
-            let added = entry_bytes(&key, value.as_ref());
-            let key_bytes = key.len();
-            let replaced = maps.active.insert(key, value);
-            let removed = replaced
-                .map_or(0, |old| ENTRY_OVERHEAD_BYTES + (key_bytes + old.map_or(0, |old| old.len())) as u64);
-            maps.active_bytes = (maps.active_bytes + added).saturating_sub(removed);
+            maps.change(key, value);
         }
         self.committed.store(lsn.0, Ordering::Release);
+        before > 0 && maps.frozen_passing_bytes == 0
     }
 
     pub(crate) fn find(&self, key: &[u8]) -> Found {
@@ -126,23 +156,58 @@ impl Overlay {
             let last = self.committed();
             let changes = std::mem::take(&mut maps.active);
             let bytes = std::mem::take(&mut maps.active_bytes);
-            maps.frozen = Some(Arc::new(Frozen { changes, first, last, bytes }));
+            maps.frozen_passing_bytes = std::mem::take(&mut maps.passing_bytes);
+            maps.frozen = Some(Arc::new(Frozen { changes, first, last, bytes, passed: OnceLock::new() }));
             maps.folded = last;
             maps.generation = maps.generation.wrapping_add(1);
         }
         maps.frozen.clone()
     }
 
+    /// Leaves those passing rows out of the frozen map's fold that are deleted by now; once for each map. The fold may write a checkpoint
+    /// when the record that is returned is durable: until then the rows would be needed after a crash.
+    pub(crate) fn settle(&self, frozen: &Frozen) -> Lsn {
+        let maps = self.maps.read();
+        frozen.passed.get_or_init(|| {
+            let (from, to) = passing::range();
+            let deleted = |key: &Bytes| {
+                maps.active.get(key).is_some_and(Option::is_none) || broken(Broken::PassedTooEarly)
+            };
+            let came = |key: &Bytes| passing::came_with(key).is_some_and(|lsn| lsn >= frozen.first);
+            let rows = frozen.range(from, to).filter(|(_, value)| value.is_some());
+            rows.map(|(key, _)| key).filter(|key| came(key) && deleted(key)).cloned().collect()
+        });
+        self.committed()
+    }
+
     /// Forgets the frozen map. The index has all of it.
     pub(crate) fn drop_frozen(&self) {
-        let frozen = self.maps.write().frozen.take();
+        let mut maps = self.maps.write();
+        let frozen = maps.frozen.take();
+        maps.frozen_passing_bytes = 0;
+        // Nothing is below these deletions any more.
+        for key in frozen.iter().filter_map(|frozen| frozen.passed.get()).flatten() {
+            maps.forget(key);
+        }
+        drop(maps);
         // Freed outside of the lock: it may be millions of entries.
         drop(frozen);
     }
 
-    /// Bytes of the active map.
-    pub(crate) fn active_bytes(&self) -> u64 {
-        self.maps.read().active_bytes
+    /// Whether a fold is under way.
+    pub(crate) fn is_folding(&self) -> bool {
+        self.maps.read().frozen.is_some()
+    }
+
+    /// Bytes of the passing rows of the frozen map that are still there.
+    pub(crate) fn frozen_passing_bytes(&self) -> u64 {
+        self.maps.read().frozen_passing_bytes
+    }
+
+    /// Bytes of the active map: of what lasts, and of all.
+    pub(crate) fn active_bytes(&self) -> (u64, u64) {
+        let maps = self.maps.read();
+        (maps.active_bytes.saturating_sub(maps.passing_bytes), maps.active_bytes)
     }
 
     /// Bytes of both maps.
@@ -153,6 +218,50 @@ impl Overlay {
 }
 
 impl Maps {
+    fn change(&mut self, key: Bytes, value: Option<Bytes>) {
+        let Some(came_with) = passing::came_with(&key) else {
+            self.insert(key, value);
+            return;
+        };
+        if value.is_none() && came_with > self.folded {
+            // It never left the active map: there is nothing to hide.
+            self.forget(&key);
+            return;
+        }
+        let frozen =
+            self.frozen.as_ref().and_then(|frozen| frozen.changes.get(&key)).and_then(Option::as_ref);
+        if let (None, Some(row)) = (&value, frozen)
+            && self.active.get(&key).is_none_or(Option::is_some)
+        {
+            let bytes = entry_bytes(&key, Some(row));
+            self.frozen_passing_bytes = self.frozen_passing_bytes.saturating_sub(bytes);
+        }
+        if value.is_some() {
+            self.passing_bytes += entry_bytes(&key, value.as_ref());
+        }
+        self.insert(key, value);
+    }
+
+    fn insert(&mut self, key: Bytes, value: Option<Bytes>) {
+        self.active_bytes += entry_bytes(&key, value.as_ref());
+        match self.active.entry(key) {
+            btree_map::Entry::Vacant(entry) => drop(entry.insert(value)),
+            btree_map::Entry::Occupied(mut entry) => {
+                let old = entry.insert(value);
+                self.active_bytes = self.active_bytes.saturating_sub(entry_bytes(entry.key(), old.as_ref()));
+                self.passing_bytes =
+                    self.passing_bytes.saturating_sub(passing_bytes(entry.key(), old.as_ref()));
+            }
+        }
+    }
+
+    fn forget(&mut self, key: &Bytes) {
+        if let Some(old) = self.active.remove(key) {
+            self.active_bytes = self.active_bytes.saturating_sub(entry_bytes(key, old.as_ref()));
+            self.passing_bytes = self.passing_bytes.saturating_sub(passing_bytes(key, old.as_ref()));
+        }
+    }
+
     fn snapshot(&self, from: &[u8], to: &[u8], limit: usize) -> Snapshot {
         let mut values = 0;
         let mut active = Vec::new();
@@ -179,6 +288,14 @@ pub(crate) fn range<'a>(
     changes.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)))
 }
 
+/// What an entry adds to the bytes of passing rows.
+fn passing_bytes(key: &Bytes, value: Option<&Bytes>) -> u64 {
+    match value {
+        Some(_) if passing::came_with(key).is_some() => entry_bytes(key, value),
+        _ => 0,
+    }
+}
+
 fn entry_bytes(key: &Bytes, value: Option<&Bytes>) -> u64 {
     ENTRY_OVERHEAD_BYTES + (key.len() + value.map_or(0, Bytes::len)) as u64
 }
@@ -186,6 +303,8 @@ fn entry_bytes(key: &Bytes, value: Option<&Bytes>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{BlockIndex, ContentId};
+    use crate::records::key;
 
     fn changes(entries: &[(&'static str, Option<&'static str>)]) -> Changes {
         let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
@@ -214,7 +333,7 @@ mod tests {
         overlay.apply(Lsn(2), changes(&[("a", Some("1"))]));
         assert_eq!(overlay.bytes(), ENTRY_OVERHEAD_BYTES + 2);
         overlay.freeze();
-        assert_eq!((overlay.active_bytes(), overlay.bytes()), (0, ENTRY_OVERHEAD_BYTES + 2));
+        assert_eq!((overlay.active_bytes(), overlay.bytes()), ((0, 0), ENTRY_OVERHEAD_BYTES + 2));
         overlay.drop_frozen();
         assert_eq!(overlay.bytes(), 0);
     }
@@ -230,5 +349,51 @@ mod tests {
         assert_eq!(keys(1), b"ab");
         assert_eq!(keys(2), b"abcd");
         assert!(overlay.snapshot(b"z", b"a", 1).active.is_empty());
+    }
+
+    /// The row of a piece that a record brings.
+    fn piece(lsn: u64) -> Bytes {
+        key::piece(ContentId(1), BlockIndex(0), Lsn(lsn), 0).into()
+    }
+
+    fn keys(frozen: &Frozen) -> Vec<Bytes> {
+        frozen.lasting().map(|(key, _)| key.clone()).collect()
+    }
+
+    #[test]
+    fn a_passing_row_that_goes_before_a_fold_leaves_nothing() {
+        let overlay = Overlay::new(Lsn(4));
+        overlay.apply(Lsn(5), [(piece(5), Some(Bytes::from_static(b"data")))].into());
+        assert_eq!(overlay.active_bytes().0, 0);
+        assert!(overlay.active_bytes().1 > 0);
+        overlay.apply(Lsn(6), [(piece(5), None)].into());
+        assert_eq!(overlay.active_bytes(), (0, 0));
+        assert!(overlay.freeze().is_none());
+        // This one may be in the index.
+        overlay.apply(Lsn(7), [(piece(4), None)].into());
+        assert_eq!(keys(&overlay.freeze().unwrap()), [piece(4)]);
+    }
+
+    #[test]
+    fn a_passing_row_that_goes_during_its_fold_is_left_out_if_it_went_before_that_was_settled() {
+        let overlay = Overlay::new(Lsn(4));
+        let data = || Some(Bytes::from_static(b"data"));
+        overlay.apply(Lsn(5), [(piece(5), data())].into());
+        overlay.apply(Lsn(6), [(piece(6), data())].into());
+        overlay.apply(Lsn(7), [(piece(7), data())].into());
+        let frozen = overlay.freeze().unwrap();
+        let waiting = overlay.frozen_passing_bytes();
+        assert!(!overlay.apply(Lsn(8), [(piece(5), None)].into()));
+        assert_eq!(overlay.frozen_passing_bytes(), waiting / 3 * 2);
+        assert_eq!(overlay.settle(&frozen), Lsn(8));
+        overlay.apply(Lsn(9), [(piece(6), None)].into());
+        assert!(overlay.apply(Lsn(10), [(piece(7), None)].into()), "the last one went");
+        // What is settled stays so, however often the fold is tried.
+        overlay.settle(&frozen);
+        assert_eq!(keys(&frozen), [piece(6), piece(7)]);
+        assert!(matches!(overlay.find(&piece(5)), Found::Value(None)));
+        overlay.drop_frozen();
+        assert!(matches!(overlay.find(&piece(5)), Found::Unknown));
+        assert_eq!(keys(&overlay.freeze().unwrap()), [piece(6), piece(7)]);
     }
 }

@@ -21,6 +21,9 @@ const SLEEP_MAX: Duration = Duration::from_millis(20);
 pub(super) struct Fullness(u64);
 
 impl Fullness {
+    /// From here on changes are held back.
+    pub(super) const PRESSED: Fullness = Fullness(FREE);
+
     pub(super) fn of(bytes: u64, budget_bytes: u64) -> Self {
         Fullness(bytes.saturating_mul(FULL) / budget_bytes.max(1))
     }

@@ -8,6 +8,7 @@ use super::checkpoint::{Checkpoints, Manifest};
 use super::fold::Signal;
 use super::index::{BootId, Index, Marker, MarkerState, MetaStore};
 use super::overlay::Overlay;
+use super::passing::InIndex;
 use super::store::{Parts, StoreBudgets};
 use crate::disk::sync_parent;
 use crate::error::{Error, Result};
@@ -42,11 +43,13 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         overlay.apply(lsn, changes);
         Ok(())
     })?;
+    let passing = InIndex::look(&index)?;
     let progress = Progress::new(replayed.last, covered);
     let journal = Journal::start(place, replayed, std::sync::Arc::clone(&progress))?;
     journal.trim(covered);
     Ok(Parts {
         overlay,
+        passing,
         index,
         epoch: checkpoints.manifest().epoch,
         checkpoints,

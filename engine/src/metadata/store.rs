@@ -10,8 +10,9 @@ use super::checkpoint::Checkpoints;
 use super::fold::{Folding, Signal};
 use super::index::{BootId, Index};
 use super::merge::{Layer, Merge};
-use super::overlay::{self, Entry, Found, Overlay, Snapshot};
+use super::overlay::{Entry, Found, Overlay, Snapshot};
 use super::pace::{Fullness, Pace};
+use super::passing;
 use super::recovery;
 use super::transaction::Transaction;
 use crate::disk::Disk;
@@ -80,6 +81,7 @@ pub(crate) struct Store {
 /// What the background threads need, too.
 pub(super) struct Parts {
     pub(super) overlay: Overlay,
+    pub(super) passing: passing::InIndex,
     pub(super) index: Index,
     pub(super) checkpoints: Checkpoints,
     pub(super) journal: Journal,
@@ -273,16 +275,24 @@ impl Parts {
         overlay.max(Fullness::of(self.journal.uncovered_bytes(), self.budgets.journal_bytes))
     }
 
+    /// Whether changes will soon have to wait.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.fullness() >= Fullness::PRESSED
+    }
+
     /// Whether it is time for a fold.
     pub(super) fn fold_is_due(&self) -> bool {
-        self.overlay.active_bytes() >= self.budgets.overlay_bytes / 2
+        let (lasting, all) = self.overlay.active_bytes();
+        lasting >= self.budgets.overlay_bytes / 2
+            || all >= self.budgets.overlay_bytes / 4 * 3
             || self.journal.uncovered_bytes() >= self.budgets.journal_bytes / 2
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.overlay.find(key) {
             Found::Value(value) => Ok(value),
-            Found::Unknown => self.index.get(key),
+            Found::Unknown if self.passing.may_have(key, key) => self.index.get(key),
+            Found::Unknown => Ok(None),
         }
     }
 
@@ -318,19 +328,24 @@ impl Parts {
         snapshot: Snapshot,
     ) -> Result<Vec<(Bytes, Bytes)>> {
         let Snapshot { active, frozen, .. } = snapshot;
-        self.index.with_range(from, to, |stored| {
+        let merge = |stored: Option<Layer<'_>>| {
             let mut layers: Vec<Layer<'_>> =
                 vec![Box::new(above.iter().cloned().map(Ok)), Box::new(active.into_iter().map(Ok))];
             if let Some(frozen) = &frozen {
-                let range = overlay::range(&frozen.changes, from, to);
+                let range = frozen.range(from, to);
                 layers.push(Box::new(range.map(|(key, value)| Ok((key.clone(), value.clone())))));
             }
-            layers.push(stored);
+            layers.extend(stored);
             let live = Merge::new(layers).filter_map(|entry| match entry {
                 Ok((key, value)) => value.map(|value| Ok((key, value))),
                 Err(error) => Some(Err(error)),
             });
             live.take(limit).collect()
-        })
+        };
+        if self.passing.may_have(from, to) {
+            self.index.with_range(from, to, |stored| merge(Some(stored)))
+        } else {
+            merge(None)
+        }
     }
 }

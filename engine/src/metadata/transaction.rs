@@ -85,11 +85,11 @@ impl<'a> Transaction<'a> {
         let changes = std::mem::take(&mut self.changes);
         let parts = Arc::clone(self.store.parts());
         let record = record::encode(lsn, &changes);
-        parts.overlay.apply(lsn, changes);
+        let passed = parts.overlay.apply(lsn, changes);
         let ticket = parts.journal.append(lsn, record);
         *self.last = lsn;
         drop(self);
-        if parts.fold_is_due() {
+        if passed || (parts.fold_is_due() && !parts.overlay.is_folding()) {
             parts.signal.poke();
         }
         ticket

@@ -65,6 +65,6 @@ impl Volume {
     pub(crate) fn forget(&self, inode: InodeId) {
         self.buffer.truncate(inode, 0);
         self.access_log.forget(inode);
-        self.upkeep.notify_one();
+        self.upkeep.wake();
     }
 }

@@ -45,7 +45,7 @@ impl Volume {
                 // What is left of the segment that is being written may all be cold now.
                 self.standard.close_active().await?;
             }
-            self.upkeep.notify_one();
+            self.upkeep.wake();
         }
         Ok(done)
     }

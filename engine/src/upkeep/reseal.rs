@@ -133,7 +133,7 @@ impl Volume {
                 self.reseal.lock().moved(record.live_bytes.saturating_sub(left), now);
             }
         }
-        self.upkeep.notify_one();
+        self.upkeep.wake();
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Volume {
             state.index = resealed.next;
             state.index_bytes += resealed.bytes;
             state.moved(resealed.bytes, now);
-            self.upkeep.notify_one();
+            self.upkeep.wake();
             return Ok(());
         }
         if self.store.reseal_checkpoints() > 0 {
@@ -243,7 +243,7 @@ impl Volume {
         }
         let keys = Arc::clone(&self.keys);
         blocking(move || keys.rotate(new.as_ref())).await?;
-        self.upkeep.notify_one();
+        self.upkeep.wake();
         Ok(())
     }
 }

@@ -242,8 +242,11 @@ impl<'a> Change<'a> {
         }
         let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
         let ticket = self.transaction.commit();
-        if fold || released {
-            self.volume.upkeep.notify_one();
+        if fold {
+            self.volume.upkeep.wake_folding();
+        }
+        if released {
+            self.volume.upkeep.wake();
         }
         ticket
     }

@@ -27,11 +27,12 @@ fn no_crash_loses_or_leaks_anything() {
 }
 
 /// Rules that the engine breaks on purpose, each of which is noticed.
-const RULES: [Broken; 22] = [
+const RULES: [Broken; 23] = [
     Broken::SegmentNotSynced,
     Broken::SegmentNameNotSynced,
     Broken::ObjectNotVerified,
     Broken::TrimmedBeforeCheckpoint,
+    Broken::PassedTooEarly,
     Broken::CheckpointNotSynced,
     Broken::PublishedNotSynced,
     Broken::PublishedNameNotSynced,

@@ -58,6 +58,11 @@ impl BundleCache {
         state.shrink(self.budget_bytes);
     }
 
+    /// Keeps nothing any more.
+    pub(super) fn clear(&self) {
+        *self.state.write() = State::default();
+    }
+
     /// Brings what is kept up to date with a batch that was written. What is not kept is not: a fold touches more than is read.
     pub(super) fn follow(&self, batch: &[(Bytes, Option<Vec<u8>>)]) {
         let mut state = self.state.write();

@@ -221,6 +221,7 @@ impl Index {
             open.flush()?;
         }
         *store = None;
+        self.cache.clear();
         Ok(())
     }
 

@@ -127,7 +127,7 @@ fn old_key(volume: &Volume) -> DataKey {
 
 async fn until_resealed(volume: &Volume) {
     while volume.keys.ring().is_rotating() {
-        volume.upkeep.notify_one();
+        volume.upkeep.wake();
         tokio::task::yield_now().await;
     }
 }
@@ -254,7 +254,7 @@ async fn a_segment_that_is_damaged_keeps_its_key() {
         if let (Some(reason), 1) = (status.waiting_for, status.segments_left) {
             break reason;
         }
-        volume.upkeep.notify_one();
+        volume.upkeep.wake();
         tokio::task::yield_now().await;
     };
     assert!(waiting.contains("the old key is kept"), "{waiting}");

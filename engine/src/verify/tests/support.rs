@@ -70,11 +70,7 @@ impl Home {
     /// Drops an open file system as a kill does, and waits until its tasks let go of it.
     pub(super) async fn let_go(&self, volume: Arc<Volume>) {
         volume.closing.store(true, std::sync::atomic::Ordering::Release);
-        volume.upkeep.notify_one();
-        let task = volume.upkeep_task.lock().take();
-        if let Some(task) = task {
-            task.await.unwrap();
-        }
+        volume.upkeep.stop().await;
         assert_eq!(Arc::strong_count(&volume), 1);
     }
 
