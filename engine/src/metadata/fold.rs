@@ -166,7 +166,7 @@ fn fold(parts: &Parts) -> Result<bool> {
     }
     parts.journal.trim(frozen.last);
     let entries = frozen.changes.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
-    parts.index.apply(entries, frozen.last)?;
+    parts.doubting(parts.index.apply(entries, frozen.last))?;
     parts.overlay.drop_frozen();
     parts.progress.set_checkpointed(frozen.last);
     Ok(true)

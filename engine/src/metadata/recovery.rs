@@ -1,6 +1,7 @@
 //! From what is on the disk to an open store, and back.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -57,6 +58,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         home,
         directory: directory.to_owned(),
         folding: Mutex::new(None),
+        index_doubted: AtomicBool::new(false),
     })
 }
 
@@ -80,40 +82,45 @@ fn open_index(
     boot: &BootId,
 ) -> Result<Index> {
     let manifest = checkpoints.manifest();
-    let in_use = |index| Marker { index, state: MarkerState::InUse(boot.clone()) };
+    let begin = |id, store, applied| {
+        let epoch = checkpoints.begin_epoch(id)?;
+        let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
+        bring_up_to_date(&index, checkpoints, applied)?;
+        Ok(index)
+    };
     let marker = Marker::read(home, &paths.marker).filter(|marker| marker.may_vouch(manifest.index, boot));
-    let kept = match marker {
-        Some(marker) => {
-            // The store may write as soon as it is opened, so that a clean close vouches for it no longer.
-            in_use(manifest.index).publish(home, &paths.marker)?;
-            trusted(home, paths, &manifest, budgets, (&marker, boot))
+    if let Some(marker) = marker {
+        // The store may write as soon as it is opened, so that a clean close vouches for it no longer.
+        in_use(manifest.index, boot).publish(home, &paths.marker)?;
+        if let Some((store, applied)) = trusted(home, paths, &manifest, budgets, (&marker, boot)) {
+            match begin(manifest.index, store, Some(applied)) {
+                Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => {
+                    tracing::warn!(%error, "the metadata index cannot be brought up to date; it is rebuilt");
+                }
+                begun => return begun,
+            }
         }
-        None => None,
-    };
-    let (id, store, applied) = match kept {
-        Some((store, applied)) => (manifest.index, store, Some(applied)),
-        None => {
-            Marker::remove(home, &paths.marker)?;
-            let indexes = &home.environment.indexes;
-            indexes.destroy(&paths.index)?;
-            (home.random_id(), indexes.open(&paths.index, budgets.sled_cache_bytes())?, None)
-        }
-    };
-    let epoch = checkpoints.begin_epoch(id)?;
-    let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
-    let covered = checkpoints.covered();
-    if applied != Some(covered) {
-        tracing::info!(
-            from = applied.map(|lsn| lsn.0),
-            to = covered.0,
-            "bringing the metadata index up to date"
-        );
-        index.apply(checkpoints.entries_after(applied)?, covered)?;
     }
-    if applied.is_none() {
-        in_use(id).publish(home, &paths.marker)?;
-    }
+    Marker::remove(home, &paths.marker)?;
+    let indexes = &home.environment.indexes;
+    indexes.destroy(&paths.index)?;
+    let id = home.random_id();
+    let index = begin(id, indexes.open(&paths.index, budgets.sled_cache_bytes())?, None)?;
+    in_use(id, boot).publish(home, &paths.marker)?;
     Ok(index)
+}
+
+fn in_use(index: [u8; 16], boot: &BootId) -> Marker {
+    Marker { index, state: MarkerState::InUse(boot.clone()) }
+}
+
+fn bring_up_to_date(index: &Index, checkpoints: &Checkpoints, applied: Option<Lsn>) -> Result<()> {
+    let covered = checkpoints.covered();
+    if applied == Some(covered) {
+        return Ok(());
+    }
+    tracing::info!(from = applied.map(|lsn| lsn.0), to = covered.0, "bringing the metadata index up to date");
+    index.apply(checkpoints.entries_after(applied)?, covered)
 }
 
 /// The index on the disk with the record up to which it is applied, if its marker vouches for it and the checkpoints can bring it up to
@@ -134,19 +141,25 @@ fn trusted(
     };
     let index = Index::new(home, manifest.index, manifest.epoch, store, 0);
     let applied = index.applied().ok().flatten()?;
-    let usable = applied >= manifest.base_covers() && applied <= manifest.covered();
+    let usable = index.has_lowest().unwrap_or(false)
+        && applied >= manifest.base_covers()
+        && applied <= manifest.covered();
     if !usable || !marker.vouches(manifest.index, boot, applied) {
         return None;
     }
     Some((index.into_store()?, applied))
 }
 
-/// Ends the threads, makes the index durable and vouches for it.
+/// Ends the threads, makes the index durable and vouches for it, unless it is doubted: checkpoints have everything.
 pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.stop();
-    let applied = parts.index.applied()?.unwrap_or(Lsn(0));
-    parts.index.close()?;
-    let index = parts.checkpoints.manifest().index;
-    let marker = Marker { index, state: MarkerState::Closed { applied } };
+    let applied = parts.doubting(parts.index.applied());
+    let closed = parts.doubting(parts.index.close());
+    if parts.index_is_doubted() {
+        return Ok(());
+    }
+    closed?;
+    let state = MarkerState::Closed { applied: applied?.unwrap_or(Lsn(0)) };
+    let marker = Marker { index: parts.checkpoints.manifest().index, state };
     marker.publish(&parts.home, &IndexPaths::below(&parts.directory).marker)
 }
