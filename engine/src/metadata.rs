@@ -34,8 +34,8 @@ mod transaction;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing {
-    pub(crate) use super::checkpoint::fuzzing::TARGETS as CHECKPOINT;
-    pub(crate) use super::index::fuzzing::TARGETS as INDEX;
+    pub(crate) use super::checkpoint::fuzzing::DECODERS as CHECKPOINT;
+    pub(crate) use super::index::fuzzing::DECODERS as INDEX;
 }
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,13 @@
-//! What the fuzz targets of `fuzz/` call: policies as text, as JSON and as they are stored.
+//! What the fuzz target `settings` of `fuzz/` calls: policies as text, as JSON and as they are stored.
 //!
-//! As a unit test each target runs over its seeds and over damaged copies of them. An input that was found becomes a test with a name
+//! As a unit test each decoder runs over its seeds and over damaged copies of them. An input that was found becomes a test with a name
 //! of its own.
 
 use crate::policy::{Age, Policy, PolicyChange, ToPrimary, decode, encode, parse_to_ia, print_to_ia};
 
 /// A decoder under test.
 #[derive(Debug, Clone, Copy)]
-pub struct Target {
+pub struct Decoder {
     /// For people and directories.
     pub name: &'static str,
     /// Panics if the decoder does not keep a promise.
@@ -16,12 +16,12 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All targets of the lifecycle daemon.
-pub const TARGETS: &[Target] = &[
-    Target { name: "lifecycle-age", run: age, seeds: age_seeds },
-    Target { name: "lifecycle-policy", run: policy, seeds: policy_seeds },
-    Target { name: "lifecycle-policy-stored", run: stored, seeds: stored_seeds },
-    Target { name: "lifecycle-policy-change", run: change, seeds: change_seeds },
+/// All decoders of the lifecycle daemon.
+pub const DECODERS: &[Decoder] = &[
+    Decoder { name: "lifecycle-age", run: age, seeds: age_seeds },
+    Decoder { name: "lifecycle-policy", run: policy, seeds: policy_seeds },
+    Decoder { name: "lifecycle-policy-stored", run: stored, seeds: stored_seeds },
+    Decoder { name: "lifecycle-policy-change", run: change, seeds: change_seeds },
 ];
 
 fn age(data: &[u8]) {
@@ -82,16 +82,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_accepts_its_seeds_and_damaged_copies_of_them() {
-        for target in TARGETS {
-            for seed in (target.seeds)() {
-                (target.run)(&seed);
+    fn every_decoder_accepts_its_seeds_and_damaged_copies_of_them() {
+        for decoder in DECODERS {
+            for seed in (decoder.seeds)() {
+                (decoder.run)(&seed);
                 for place in 0..seed.len() {
-                    (target.run)(&seed[..place]);
+                    (decoder.run)(&seed[..place]);
                     for byte in *b"0\"{-\xff" {
                         let mut damaged = seed.clone();
                         damaged[place] = byte;
-                        (target.run)(&damaged);
+                        (decoder.run)(&damaged);
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Target;
+use super::Decoder;
 use super::input::Input;
 use crate::attributes::{DeviceNumber, Timestamp};
 use crate::codec::{Reader, Writer};
@@ -12,19 +12,19 @@ use crate::identity::{BlockIndex, ContentId, Epoch, FileSystemId, Generation, In
 use crate::records::{Content, Dentry, Extent, Inode, Piece, SegmentRecord, SegmentState, Totals, key};
 use crate::tiering::Tier;
 
-pub(super) const TARGETS: &[Target] = &[
-    Target { name: "codec", run: codec, seeds: codec_seeds },
-    Target { name: "inode", run: inode, seeds: inode_seeds },
-    Target { name: "dentry", run: dentry, seeds: dentry_seeds },
-    Target { name: "extent", run: extent, seeds: extent_seeds },
-    Target { name: "block-address", run: block_address, seeds: block_address_seeds },
-    Target { name: "piece", run: piece, seeds: piece_seeds },
-    Target { name: "segment-row", run: segment_row, seeds: segment_row_seeds },
-    Target { name: "totals", run: totals, seeds: totals_seeds },
-    Target { name: "keys", run: keys, seeds: keys_seeds },
-    Target { name: "key-bytes", run: key_bytes, seeds: key_bytes_seeds },
-    Target { name: "note-key", run: note_key, seeds: || vec![b"nfs4/client/4c69".to_vec()] },
-    Target { name: "names", run: names, seeds: || vec![b"fs-0123456789abcdef0".to_vec(), vec![b'a'; 32]] },
+pub(super) const DECODERS: &[Decoder] = &[
+    Decoder { name: "codec", run: codec, seeds: codec_seeds },
+    Decoder { name: "inode", run: inode, seeds: inode_seeds },
+    Decoder { name: "dentry", run: dentry, seeds: dentry_seeds },
+    Decoder { name: "extent", run: extent, seeds: extent_seeds },
+    Decoder { name: "block-address", run: block_address, seeds: block_address_seeds },
+    Decoder { name: "piece", run: piece, seeds: piece_seeds },
+    Decoder { name: "segment-row", run: segment_row, seeds: segment_row_seeds },
+    Decoder { name: "totals", run: totals, seeds: totals_seeds },
+    Decoder { name: "keys", run: keys, seeds: keys_seeds },
+    Decoder { name: "key-bytes", run: key_bytes, seeds: key_bytes_seeds },
+    Decoder { name: "note-key", run: note_key, seeds: || vec![b"nfs4/client/4c69".to_vec()] },
+    Decoder { name: "names", run: names, seeds: || vec![b"fs-0123456789abcdef0".to_vec(), vec![b'a'; 32]] },
 ];
 
 /// The first byte says how many bytes say what to take from the rest; what was taken is written again.

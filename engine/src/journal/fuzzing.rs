@@ -1,4 +1,4 @@
-//! Fuzz targets: the journal's files, whole and in parts.
+//! For fuzzing: the journal's files, whole and in parts.
 
 use std::path::Path;
 
@@ -12,21 +12,21 @@ use crate::codec::Reader;
 use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::memory::MemoryDisk;
-use crate::fuzzing::{Target, home, must};
+use crate::fuzzing::{Decoder, home, must};
 use crate::identity::{KeyGeneration, Lsn};
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "journal-file-name", run: file_name, seeds: || vec![b"00000001.journal".to_vec()] },
-    Target { name: "journal-file-header", run: file_header, seeds: || vec![header_bytes()] },
-    Target { name: "journal-frame-header", run: frame_header, seeds: frame_header_seeds },
-    Target {
+pub(crate) const DECODERS: &[Decoder] = &[
+    Decoder { name: "journal-file-name", run: file_name, seeds: || vec![b"00000001.journal".to_vec()] },
+    Decoder { name: "journal-file-header", run: file_header, seeds: || vec![header_bytes()] },
+    Decoder { name: "journal-frame-header", run: frame_header, seeds: frame_header_seeds },
+    Decoder {
         name: "journal-record",
         run: journal_record,
         seeds: || genuine().into_iter().map(encode).collect(),
     },
-    Target { name: "journal-frame", run: frame, seeds: frame_seeds },
-    Target { name: "journal-file", run: file, seeds: || vec![genuine_file()] },
-    Target { name: "journal-damage", run: damage, seeds: damages },
+    Decoder { name: "journal-frame", run: frame, seeds: frame_seeds },
+    Decoder { name: "journal-file", run: file, seeds: || vec![genuine_file()] },
+    Decoder { name: "journal-damage", run: damage, seeds: damages },
 ];
 
 const DIRECTORY: &str = "/journal";

@@ -57,6 +57,33 @@ impl Default for PassphraseCost {
     }
 }
 
+impl PassphraseCost {
+    fn check(self) -> Result<(), Malformed> {
+        let PassphraseCost { memory_kib, passes, lanes } = self;
+        let memory_min = lanes.saturating_mul(MEMORY_KIB_FOR_LANE_MIN);
+        let bounded = (1..=LANES_MAX).contains(&lanes)
+            && (1..=PASSES_MAX).contains(&passes)
+            && (memory_min..=MEMORY_KIB_MAX).contains(&memory_kib);
+        if bounded { Ok(()) } else { Err(Malformed("the costs of the passphrase are out of range")) }
+    }
+}
+
+/// The salt and the costs that stand in a superblock.
+pub(super) fn decode(parameters: &[u8]) -> Result<([u8; SALT_BYTES], PassphraseCost), Malformed> {
+    let mut reader = Reader::new(parameters);
+    let salt = reader.array()?;
+    let cost = PassphraseCost { memory_kib: reader.u32()?, passes: reader.u32()?, lanes: reader.u32()? };
+    reader.finish()?;
+    cost.check()?;
+    Ok((salt, cost))
+}
+
+pub(super) fn encode(salt: [u8; SALT_BYTES], cost: PassphraseCost) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.bytes(&salt).u32(cost.memory_kib).u32(cost.passes).u32(cost.lanes);
+    writer.into_vec()
+}
+
 impl Passphrase {
     /// A passphrase; it must not be empty.
     pub fn new(secret: Zeroizing<Vec<u8>>) -> Result<Self> {
@@ -106,10 +133,7 @@ impl PassphraseKey {
 
     /// With the salt and the costs that stand in a superblock.
     pub(super) fn with_parameters(passphrase: &Passphrase, parameters: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(parameters);
-        let salt = reader.array()?;
-        let cost = PassphraseCost { memory_kib: reader.u32()?, passes: reader.u32()?, lanes: reader.u32()? };
-        reader.finish()?;
+        let (salt, cost) = decode(parameters)?;
         Self::compute(passphrase, salt, cost)
     }
 
@@ -118,14 +142,8 @@ impl PassphraseKey {
         salt: [u8; SALT_BYTES],
         cost: PassphraseCost,
     ) -> Result<Self, Malformed> {
+        cost.check()?;
         let PassphraseCost { memory_kib, passes, lanes } = cost;
-        let memory_min = lanes.saturating_mul(MEMORY_KIB_FOR_LANE_MIN);
-        let bounded = (1..=LANES_MAX).contains(&lanes)
-            && (1..=PASSES_MAX).contains(&passes)
-            && (memory_min..=MEMORY_KIB_MAX).contains(&memory_kib);
-        if !bounded {
-            return Err(Malformed("the costs of the passphrase are out of range"));
-        }
         let mut key = Zeroizing::new([0; 32]);
         let refused = |_| Malformed("Argon2 refuses the passphrase");
         let parameters = Params::new(memory_kib, passes, lanes, Some(key.len())).map_err(refused)?;
@@ -146,9 +164,7 @@ impl KeyProvider for PassphraseKey {
     }
 
     fn parameters(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
-        writer.bytes(&self.salt).u32(self.cost.memory_kib).u32(self.cost.passes).u32(self.cost.lanes);
-        writer.into_vec()
+        encode(self.salt, self.cost)
     }
 
     fn wrap(&self, file_system: FileSystemId, key: &DataKey) -> Result<Vec<u8>> {

@@ -155,12 +155,16 @@ impl Superblock {
     }
 
     pub(super) fn encode(&self, id: [u8; 16]) -> Result<Vec<u8>> {
+        self.encode_with(id, Zeroizing::new(self.encode_ring()))
+    }
+
+    /// With a ring of any bytes.
+    pub(super) fn encode_with(&self, id: [u8; 16], mut ring: Zeroizing<Vec<u8>>) -> Result<Vec<u8>> {
         let mut writer = Writer::new();
         writer.bytes(MAGIC).u32(VERSION).bytes(&self.file_system.to_bytes());
         encode_time(&mut writer, self.created);
         writer.bytes(&id).u8(self.provider.kind.to_byte()).sized(self.provider.description.as_bytes());
         writer.sized(&self.provider.parameters).sized(&self.provider.wrapped);
-        let mut ring = Zeroizing::new(self.encode_ring());
         self.master.derive("superblock", &id).seal(0, writer.as_slice(), &mut ring)?;
         writer.sized(&ring);
         let digest = Sha256::digest(writer.as_slice());
@@ -168,7 +172,7 @@ impl Superblock {
         Ok(writer.into_vec())
     }
 
-    fn encode_ring(&self) -> Vec<u8> {
+    pub(super) fn encode_ring(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         let count = self.keys.iter().count();
         writer.bytes(self.identity.bytes()).u16(u16::try_from(count).unwrap_or(u16::MAX));

@@ -174,8 +174,8 @@ fn fold(parts: &Parts) -> Result<bool> {
     parts.journal.trim(frozen.last);
     let entries = frozen.lasting().map(|(key, value)| Ok((key.clone(), value.clone())));
     parts.passing.expect_some();
-    parts.index.apply(entries, frozen.last)?;
-    parts.passing.look_again(&parts.index)?;
+    parts.doubting(parts.index.apply(entries, frozen.last))?;
+    parts.doubting(parts.passing.look_again(&parts.index))?;
     parts.overlay.drop_frozen();
     parts.progress.set_checkpointed(frozen.last);
     Ok(true)

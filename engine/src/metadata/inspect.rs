@@ -111,13 +111,14 @@ impl Store {
             });
             let indexed: Vec<(Bytes, Bytes)> = match indexed {
                 Err(Error::Corrupt { .. }) if !quiet()? => return Ok(None),
-                indexed => indexed?,
+                indexed => parts.doubting(indexed)?,
             };
             read(indexed.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())?;
             if let Some(key) = first_difference(&step, &indexed) {
                 if !quiet()? {
                     return Ok(None);
                 }
+                parts.doubt_index("it differs from the checkpoints");
                 different += 1;
                 if example.is_empty() {
                     example = hex::encode(key);

@@ -1,6 +1,7 @@
 //! From what is on the disk to an open store, and back.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -30,7 +31,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
     let checkpoints = Checkpoints::open(&home, &directory.join("checkpoint"))?;
     checkpoints.remove_strays()?;
     let paths = IndexPaths::below(directory);
-    let index = open_index(&home, &paths, &checkpoints, budgets, boot)?;
+    let (index, passing) = open_index(&home, &paths, &checkpoints, budgets, boot)?;
     let covered = checkpoints.covered();
 
     let place = Place {
@@ -43,7 +44,6 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         overlay.apply(lsn, changes);
         Ok(())
     })?;
-    let passing = InIndex::look(&index)?;
     let progress = Progress::new(replayed.last, covered);
     let journal = Journal::start(place, replayed, std::sync::Arc::clone(&progress))?;
     journal.trim(covered);
@@ -60,6 +60,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         home,
         directory: directory.to_owned(),
         folding: Mutex::new(None),
+        index_doubted: AtomicBool::new(false),
     })
 }
 
@@ -81,42 +82,48 @@ fn open_index(
     checkpoints: &Checkpoints,
     budgets: StoreBudgets,
     boot: &BootId,
-) -> Result<Index> {
+) -> Result<(Index, InIndex)> {
     let manifest = checkpoints.manifest();
-    let in_use = |index| Marker { index, state: MarkerState::InUse(boot.clone()) };
+    let begin = |id, store, applied| {
+        let epoch = checkpoints.begin_epoch(id)?;
+        let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
+        bring_up_to_date(&index, checkpoints, applied)?;
+        let passing = InIndex::look(&index)?;
+        Ok((index, passing))
+    };
     let marker = Marker::read(home, &paths.marker).filter(|marker| marker.may_vouch(manifest.index, boot));
-    let kept = match marker {
-        Some(marker) => {
-            // The store may write as soon as it is opened, so that a clean close vouches for it no longer.
-            in_use(manifest.index).publish(home, &paths.marker)?;
-            trusted(home, paths, &manifest, budgets, (&marker, boot))
+    if let Some(marker) = marker {
+        // The store may write as soon as it is opened, so that a clean close vouches for it no longer.
+        in_use(manifest.index, boot).publish(home, &paths.marker)?;
+        if let Some((store, applied)) = trusted(home, paths, &manifest, budgets, (&marker, boot)) {
+            match begin(manifest.index, store, Some(applied)) {
+                Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => {
+                    tracing::warn!(%error, "the metadata index cannot be brought up to date; it is rebuilt");
+                }
+                begun => return begun,
+            }
         }
-        None => None,
-    };
-    let (id, store, applied) = match kept {
-        Some((store, applied)) => (manifest.index, store, Some(applied)),
-        None => {
-            Marker::remove(home, &paths.marker)?;
-            let indexes = &home.environment.indexes;
-            indexes.destroy(&paths.index)?;
-            (home.random_id(), indexes.open(&paths.index, budgets.sled_cache_bytes())?, None)
-        }
-    };
-    let epoch = checkpoints.begin_epoch(id)?;
-    let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
+    }
+    Marker::remove(home, &paths.marker)?;
+    let indexes = &home.environment.indexes;
+    indexes.destroy(&paths.index)?;
+    let id = home.random_id();
+    let begun = begin(id, indexes.open(&paths.index, budgets.sled_cache_bytes())?, None)?;
+    in_use(id, boot).publish(home, &paths.marker)?;
+    Ok(begun)
+}
+
+fn in_use(index: [u8; 16], boot: &BootId) -> Marker {
+    Marker { index, state: MarkerState::InUse(boot.clone()) }
+}
+
+fn bring_up_to_date(index: &Index, checkpoints: &Checkpoints, applied: Option<Lsn>) -> Result<()> {
     let covered = checkpoints.covered();
-    if applied != Some(covered) {
-        tracing::info!(
-            from = applied.map(|lsn| lsn.0),
-            to = covered.0,
-            "bringing the metadata index up to date"
-        );
-        index.apply(checkpoints.entries_after(applied)?, covered)?;
+    if applied == Some(covered) {
+        return Ok(());
     }
-    if applied.is_none() {
-        in_use(id).publish(home, &paths.marker)?;
-    }
-    Ok(index)
+    tracing::info!(from = applied.map(|lsn| lsn.0), to = covered.0, "bringing the metadata index up to date");
+    index.apply(checkpoints.entries_after(applied)?, covered)
 }
 
 /// The index on the disk with the record up to which it is applied, if its marker vouches for it and the checkpoints can bring it up to
@@ -137,19 +144,25 @@ fn trusted(
     };
     let index = Index::new(home, manifest.index, manifest.epoch, store, 0);
     let applied = index.applied().ok().flatten()?;
-    let usable = applied >= manifest.base_covers() && applied <= manifest.covered();
+    let usable = index.has_lowest().unwrap_or(false)
+        && applied >= manifest.base_covers()
+        && applied <= manifest.covered();
     if !usable || !marker.vouches(manifest.index, boot, applied) {
         return None;
     }
     Some((index.into_store()?, applied))
 }
 
-/// Ends the threads, makes the index durable and vouches for it.
+/// Ends the threads, makes the index durable and vouches for it, unless it is doubted: checkpoints have everything.
 pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.stop();
-    let applied = parts.index.applied()?.unwrap_or(Lsn(0));
-    parts.index.close()?;
-    let index = parts.checkpoints.manifest().index;
-    let marker = Marker { index, state: MarkerState::Closed { applied } };
+    let applied = parts.doubting(parts.index.applied());
+    let closed = parts.doubting(parts.index.close());
+    if parts.index_is_doubted() {
+        return Ok(());
+    }
+    closed?;
+    let state = MarkerState::Closed { applied: applied?.unwrap_or(Lsn(0)) };
+    let marker = Marker { index: parts.checkpoints.manifest().index, state };
     marker.publish(&parts.home, &IndexPaths::below(&parts.directory).marker)
 }

@@ -33,7 +33,7 @@ impl Store {
     /// Seals some values of the index anew, from this key on.
     pub(crate) async fn reseal_index(&self, from: Vec<u8>) -> Result<Resealed> {
         let parts = Arc::clone(self.parts());
-        blocking(move || parts.index.reseal(&from)).await
+        blocking(move || parts.doubting(parts.index.reseal(&from))).await
     }
 
     /// The last step: makes what was sealed anew stay, seals the manifest and the marker of the index anew, and removes what is left of old journal files.
@@ -49,7 +49,7 @@ impl Store {
 }
 
 pub(super) fn small_files(parts: &Parts) -> Result<()> {
-    parts.index.flush()?;
+    parts.doubting(parts.index.flush())?;
     parts.checkpoints.reseal_manifest()?;
     let path = IndexPaths::below(&parts.directory).marker;
     if let Some(marker) = Marker::read(&parts.home, &path) {

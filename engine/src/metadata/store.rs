@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::checkpoint::Checkpoints;
 use super::fold::{Folding, Signal};
-use super::index::{BootId, Index};
+use super::index::{BootId, Index, Marker};
 use super::merge::{Layer, Merge};
 use super::overlay::{Entry, Found, Overlay, Snapshot};
 use super::pace::{Fullness, Pace};
 use super::passing;
-use super::recovery;
+use super::recovery::{self, IndexPaths};
 use super::transaction::Transaction;
 use crate::disk::Disk;
 use crate::environment::Environment;
@@ -92,6 +93,8 @@ pub(super) struct Parts {
     pub(super) home: Home,
     pub(super) directory: PathBuf,
     pub(super) folding: Mutex<Option<Folding>>,
+    /// Set for good when the index failed.
+    pub(super) index_doubted: AtomicBool,
 }
 
 impl Store {
@@ -264,6 +267,29 @@ impl Parts {
         self.journal.stop();
     }
 
+    /// Lets through what the index says. Once it has failed, the next start builds it anew.
+    pub(super) fn doubting<T>(&self, said: Result<T>) -> Result<T> {
+        if let Err(error @ (Error::Corrupt { .. } | Error::Io { .. } | Error::Open(_))) = &said {
+            self.doubt_index(&error.to_string());
+        }
+        said
+    }
+
+    /// Nothing vouches for the index from now on.
+    pub(super) fn doubt_index(&self, why: &str) {
+        if self.index_doubted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::error!(why, "the metadata index is damaged; the next start builds it anew");
+        if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
+            tracing::error!(%error, "the index cannot be marked as damaged");
+        }
+    }
+
+    pub(super) fn index_is_doubted(&self) -> bool {
+        self.index_doubted.load(Ordering::Acquire)
+    }
+
     pub(super) fn over_budget(&self) -> bool {
         self.overlay.bytes() >= self.budgets.overlay_bytes
             || self.journal.uncovered_bytes() >= self.budgets.journal_bytes
@@ -291,7 +317,7 @@ impl Parts {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.overlay.find(key) {
             Found::Value(value) => Ok(value),
-            Found::Unknown if self.passing.may_have(key, key) => self.index.get(key),
+            Found::Unknown if self.passing.may_have(key, key) => self.doubting(self.index.get(key)),
             Found::Unknown => Ok(None),
         }
     }
@@ -343,7 +369,7 @@ impl Parts {
             live.take(limit).collect()
         };
         if self.passing.may_have(from, to) {
-            self.index.with_range(from, to, |stored| merge(Some(stored)))
+            self.doubting(self.index.with_range(from, to, |stored| merge(Some(stored))))
         } else {
             merge(None)
         }

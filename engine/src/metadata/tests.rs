@@ -3,5 +3,6 @@
 mod concurrent;
 mod crash;
 mod damage;
+mod rot;
 pub(super) mod support;
 mod whole;

@@ -115,7 +115,7 @@ impl Offline<'_> {
     pub(super) fn keys(&self, found: &mut Found) -> Result<Option<KeyKeeper>> {
         match KeyKeeper::open(self.directory, &self.environment(), &self.open.key, self.id) {
             Ok(keeper) => Ok(Some(keeper)),
-            Err(error @ Error::Open(OpenError::Damaged { .. } | OpenError::KeyGenerationMissing { .. })) => {
+            Err(error @ Error::Open(OpenError::Damaged { .. } | OpenError::UnknownVersion { .. })) => {
                 deep::file_damage(error, found)?;
                 Ok(None)
             }

@@ -128,7 +128,7 @@ impl Problem {
     pub fn advice(&self) -> &'static str {
         match self {
             Problem::IndexUnreadable { .. } | Problem::IndexDiffers { .. } => {
-                "stop the server and run `tidefs verify --repair`: the index is rebuilt from checkpoint and journal"
+                "start the server anew: it builds the index from checkpoints and journal"
             }
             Problem::RootMissing | Problem::Record { .. } => {
                 "restore the file system from a backup, or copy out what can still be read"

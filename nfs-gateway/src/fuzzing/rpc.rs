@@ -2,14 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Target, must};
+use super::{Decoder, must};
 use crate::rpc::{Call, CallError, Credentials, Records};
 use crate::xdr::{Reader, Writer};
 
-pub(super) const TARGETS: &[Target] = &[
-    Target { name: "rpc-records", run: records, seeds: records_seeds },
-    Target { name: "rpc-call", run: call, seeds: call_seeds },
-    Target { name: "xdr", run: xdr, seeds: xdr_seeds },
+pub(super) const DECODERS: &[Decoder] = &[
+    Decoder { name: "rpc-records", run: records, seeds: records_seeds },
+    Decoder { name: "rpc-call", run: call, seeds: call_seeds },
+    Decoder { name: "xdr", run: xdr, seeds: xdr_seeds },
 ];
 
 /// The most that a record may have here.

@@ -1,13 +1,13 @@
 //! `tidefs.toml` and the values in it.
 
-use super::{Target, must};
+use super::{Decoder, must};
 use crate::config::{
     BucketAddress, ByteSize, ConfigError, EXAMPLE, Surroundings, parse_endpoint, parse_file, parse_listen,
 };
 
-pub(super) const TARGETS: &[Target] = &[
-    Target { name: "toml", run: toml, seeds: toml_seeds },
-    Target { name: "setting", run: setting, seeds: setting_seeds },
+pub(super) const DECODERS: &[Decoder] = &[
+    Decoder { name: "toml", run: toml, seeds: toml_seeds },
+    Decoder { name: "setting", run: setting, seeds: setting_seeds },
 ];
 
 fn toml(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! Fuzz targets: what NFSv4 requests are made of. Whole requests are in `compounds`.
+//! For fuzzing: what NFSv4 requests are made of. Whole requests are in `compounds`.
 
 mod compounds;
 mod requests;
@@ -7,7 +7,7 @@ mod world;
 use bytes::Bytes;
 use engine::{Epoch, FileSystemId, Generation, InodeId, SetAttributes, SetTime};
 
-pub(crate) use compounds::TARGETS as COMPOUNDS;
+pub(crate) use compounds::{CALL, COMPOUND, OPERATION};
 #[cfg(test)]
 pub(crate) use world::end;
 
@@ -17,21 +17,21 @@ use super::name::decode_name;
 use super::operation::{MinorVersion, Operation};
 use super::recovery::record_key;
 use super::state::Stateid;
-use crate::fuzzing::{Target, must};
+use crate::fuzzing::{Decoder, must};
 use crate::xdr::{Reader, Writer};
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "nfs-bitmap", run: bitmap, seeds: bitmap_seeds },
-    Target { name: "nfs-attributes", run: attributes, seeds: attributes_seeds },
-    Target { name: "nfs-handle", run: handle, seeds: handle_seeds },
-    Target { name: "nfs-stateid", run: stateid, seeds: || vec![vec![0; 16], vec![0xff; 16], vec![1; 16]] },
-    Target { name: "nfs-name", run: name, seeds: name_seeds },
-    Target {
+pub(crate) const DECODERS: &[Decoder] = &[
+    Decoder { name: "nfs-bitmap", run: bitmap, seeds: bitmap_seeds },
+    Decoder { name: "nfs-attributes", run: attributes, seeds: attributes_seeds },
+    Decoder { name: "nfs-handle", run: handle, seeds: handle_seeds },
+    Decoder { name: "nfs-stateid", run: stateid, seeds: || vec![vec![0; 16], vec![0xff; 16], vec![1; 16]] },
+    Decoder { name: "nfs-name", run: name, seeds: name_seeds },
+    Decoder {
         name: "nfs-operation-number",
         run: operation_number,
         seeds: || vec![vec![0, 0, 0, 53, 0, 0, 0, 1]],
     },
-    Target { name: "nfs-client-record", run: client_record, seeds: client_record_seeds },
+    Decoder { name: "nfs-client-record", run: client_record, seeds: client_record_seeds },
 ];
 
 fn reader(data: &[u8]) -> Reader {

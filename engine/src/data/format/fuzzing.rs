@@ -1,4 +1,4 @@
-//! Fuzz targets: segments, whole and in parts.
+//! For fuzzing: segments, whole and in parts.
 
 use bytes::Bytes;
 
@@ -10,17 +10,17 @@ use crate::codec::Writer;
 use crate::data::block::{BlockAddress, BlockIdentity, Codec, OFFSET_MAX, PLAIN_BYTES_MAX, PlainBlock};
 use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
-use crate::fuzzing::{Target, must};
+use crate::fuzzing::{Decoder, must};
 use crate::identity::{BlockIndex, ContentId, FileSystemId, SegmentId};
 use crate::keys::{DataKey, KeyRing, SEAL_BYTES};
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "segment", run: segment, seeds: || vec![genuine()] },
-    Target { name: "segment-damage", run: damage, seeds: damages },
-    Target { name: "batch-header", run: batch_header, seeds: batch_header_seeds },
-    Target { name: "batch-directory", run: directory, seeds: directory_seeds },
-    Target { name: "frame", run: frame, seeds: frame_seeds },
-    Target { name: "block", run: block, seeds: || vec![b"block".to_vec(), vec![7; 5000]] },
+pub(crate) const DECODERS: &[Decoder] = &[
+    Decoder { name: "segment", run: segment, seeds: || vec![genuine()] },
+    Decoder { name: "segment-damage", run: damage, seeds: damages },
+    Decoder { name: "batch-header", run: batch_header, seeds: batch_header_seeds },
+    Decoder { name: "batch-directory", run: directory, seeds: directory_seeds },
+    Decoder { name: "frame", run: frame, seeds: frame_seeds },
+    Decoder { name: "block", run: block, seeds: || vec![b"block".to_vec(), vec![7; 5000]] },
 ];
 
 pub(crate) const SEGMENT: SegmentId = SegmentId([3; 16]);

@@ -1,4 +1,4 @@
-//! Fuzz targets: segments as files.
+//! For fuzzing: segments as files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES};
 use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::memory::MemoryDisk;
-use crate::fuzzing::{Target, must};
+use crate::fuzzing::{Decoder, must};
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "segment-file", run: file, seeds: || vec![genuine()] },
-    Target { name: "segment-file-damage", run: damage, seeds: damages },
+pub(crate) const DECODERS: &[Decoder] = &[
+    Decoder { name: "segment-file", run: file, seeds: || vec![genuine()] },
+    Decoder { name: "segment-file-damage", run: damage, seeds: damages },
 ];
 
 /// A batch of the genuine segment: where its header and directory are, where it ends, and what is in it.

@@ -1,4 +1,4 @@
-//! Fuzz targets: the manifest and the files that it names.
+//! For fuzzing: the manifest and the files that it names.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::KeyGeneration;
 use crate::codec::{Reader, Writer};
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::memory::MemoryDisk;
-use crate::fuzzing::{Target, home, must};
+use crate::fuzzing::{Decoder, home, must};
 use crate::identity::{Epoch, Lsn};
 use crate::journal::record::{decode_change, encode_change};
 use crate::metadata::overlay::Entry;
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "manifest", run: manifest, seeds: || vec![genuine_manifest().encode()] },
-    Target { name: "manifest-file", run: manifest_file, seeds: manifest_file_seeds },
-    Target { name: "checkpoint-chunk-header", run: chunk_header, seeds: chunk_header_seeds },
-    Target { name: "checkpoint-footer", run: footer, seeds: footer_seeds },
-    Target { name: "checkpoint-chunk", run: chunk, seeds: chunk_seeds },
-    Target { name: "checkpoint-file", run: checkpoint_file, seeds: || vec![genuine_file().1] },
-    Target { name: "checkpoint-damage", run: damage, seeds: damages },
+pub(crate) const DECODERS: &[Decoder] = &[
+    Decoder { name: "manifest", run: manifest, seeds: || vec![genuine_manifest().encode()] },
+    Decoder { name: "manifest-file", run: manifest_file, seeds: manifest_file_seeds },
+    Decoder { name: "checkpoint-chunk-header", run: chunk_header, seeds: chunk_header_seeds },
+    Decoder { name: "checkpoint-footer", run: footer, seeds: footer_seeds },
+    Decoder { name: "checkpoint-chunk", run: chunk, seeds: chunk_seeds },
+    Decoder { name: "checkpoint-file", run: checkpoint_file, seeds: || vec![genuine_file().1] },
+    Decoder { name: "checkpoint-damage", run: damage, seeds: damages },
 ];
 
 const DIRECTORY: &str = "/checkpoint";

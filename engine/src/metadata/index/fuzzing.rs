@@ -1,4 +1,4 @@
-//! Fuzz targets: values of the index, and its marker.
+//! For fuzzing: values of the index, and its marker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,16 +13,16 @@ use super::{Index, Marker, MarkerState, MetaStore};
 use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::memory::MemoryDisk;
-use crate::fuzzing::{Target, home, must};
+use crate::fuzzing::{Decoder, home, must};
 use crate::identity::{Epoch, Lsn};
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "index-value", run: value, seeds: || vec![sealed(b"value"), sealed(b"")] },
-    Target { name: "index-bundle", run: any_bundle, seeds: bundle_seeds },
-    Target { name: "index-value-damage", run: value_damage, seeds: damages },
-    Target { name: "index-applied", run: applied, seeds: || vec![7_u64.to_be_bytes().to_vec()] },
-    Target { name: "index-marker", run: index_marker, seeds: index_marker_seeds },
-    Target { name: "index-marker-file", run: marker_file, seeds: marker_file_seeds },
+pub(crate) const DECODERS: &[Decoder] = &[
+    Decoder { name: "index-value", run: value, seeds: || vec![sealed(b"value"), sealed(b"")] },
+    Decoder { name: "index-bundle", run: any_bundle, seeds: bundle_seeds },
+    Decoder { name: "index-value-damage", run: value_damage, seeds: damages },
+    Decoder { name: "index-applied", run: applied, seeds: || vec![7_u64.to_be_bytes().to_vec()] },
+    Decoder { name: "index-marker", run: index_marker, seeds: index_marker_seeds },
+    Decoder { name: "index-marker-file", run: marker_file, seeds: marker_file_seeds },
 ];
 
 const KEY: &[u8] = b"key";

@@ -87,10 +87,8 @@ impl Index {
             Some(found) => Some(found),
             None => self.load_and_keep(key, &self.layout.read())?,
         };
-        match kept {
-            Some((_, content)) => Ok(bundle::find(&content, key)?),
-            None => Ok(None),
-        }
+        let (_, content) = kept.ok_or_else(hollow)?;
+        Ok(bundle::find(&content, key)?)
     }
 
     /// Calls with the entries from one key up to another, which is not among them.
@@ -106,7 +104,7 @@ impl Index {
             Some(found) => Some(found),
             None => self.load_and_keep(from, &layout)?,
         };
-        let Some((lower, content)) = first else { return with(Box::new(std::iter::empty())) };
+        let (lower, content) = first.ok_or_else(hollow)?;
         self.with(|store| {
             let walk = Walk::new(content)?;
             let others = Others { store, after: key_after(&lower), to: to.max(from), open: None };
@@ -132,10 +130,11 @@ impl Index {
         Ok(loaded)
     }
 
+    /// `None` if nothing was applied yet.
     fn load(&self, key: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
         let Some((lower, sealed)) = self.with(|store| store.floor(key))? else { return Ok(None) };
         if lower.as_ref() == APPLIED_KEY {
-            return Ok(None);
+            return Err(hollow());
         }
         let content = self.open(&lower, &sealed)?;
         Ok(Some((lower, content)))
@@ -172,8 +171,16 @@ impl Index {
             rewrite.change(key, value)?;
         }
         rewrite.finish()?;
+        if !self.has_lowest()? {
+            self.write_bundles(&[(Bytes::from_static(bundle::LOWEST), Some(bundle::encode(None, &[])))])?;
+        }
         let mark = self.seal(APPLIED_KEY, &applied.0.to_be_bytes())?;
         self.with(|store| store.apply(vec![(Bytes::from_static(APPLIED_KEY), Some(mark))]))
+    }
+
+    /// Whether there is the lowest bundle, without which nothing is covered. There is, once something was applied.
+    pub(crate) fn has_lowest(&self) -> Result<bool> {
+        Ok(self.with(|store| store.get(bundle::LOWEST))?.is_some())
     }
 
     /// Seals some values anew that are sealed under an older key, from this key of an entry on.
@@ -231,6 +238,12 @@ impl Index {
         self.with(|store| Ok(store.range(bundle::LOWEST, &[u8::MAX]).count()))
     }
 
+    /// Puts values into the store as they are.
+    #[cfg(test)]
+    pub(crate) fn write_raw(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) {
+        self.with(|store| store.apply(batch)).unwrap();
+    }
+
     /// The store itself.
     pub(crate) fn into_store(self) -> Option<Box<dyn MetaStore>> {
         self.store.into_inner()
@@ -277,6 +290,10 @@ impl Index {
         })?;
         Ok(Bytes::from(value))
     }
+}
+
+fn hollow() -> Error {
+    Error::corrupt("the index has no bundle that covers its lowest keys")
 }
 
 fn generation_of(sealed: &[u8]) -> Result<KeyGeneration> {

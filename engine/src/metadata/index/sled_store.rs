@@ -1,11 +1,12 @@
 //! sled as the store of the index.
 //!
 //! sled writes its own files, beside the seam to the disk. Its `flush` does not make all of them durable, so that a close syncs each
-//! file here.
+//! file here. Of damaged files it says so, or it panics: a panic is an error here, and the last thing that the store does.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,15 @@ use crate::error::{Error, Result};
 /// sled below one directory.
 struct SledStore {
     directory: PathBuf,
-    db: sled::Db,
+    /// `None` only while it is dropped.
+    db: Option<sled::Db>,
+    panicked: AtomicBool,
+}
+
+/// A range of sled's.
+struct Rows<'a> {
+    store: &'a SledStore,
+    rows: sled::Iter,
 }
 
 /// Five seconds in all.
@@ -34,8 +43,8 @@ impl Indexes for SledIndexes {
             let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
             opened.map_err(|_| Error::corrupt("sled panicked while opening the index"))
         })?;
-        let db = db.map_err(failed("cannot open"))?;
-        Ok(Box::new(SledStore { directory: directory.to_owned(), db }))
+        let db = Some(db.map_err(failed("cannot open"))?);
+        Ok(Box::new(SledStore { directory: directory.to_owned(), db, panicked: AtomicBool::new(false) }))
     }
 
     fn destroy(&self, directory: &Path) -> Result<()> {
@@ -67,16 +76,48 @@ fn patiently(open: impl Fn() -> Result<sled::Result<sled::Db>>) -> Result<sled::
     open()
 }
 
+impl SledStore {
+    /// What sled says; that it panicked, if it does. What it holds then is not asked again.
+    fn ask<T>(&self, question: impl FnOnce(&sled::Db) -> Result<T>) -> Result<T> {
+        let panicked = || Error::corrupt("sled panicked in the index");
+        let db = self.db.as_ref().filter(|_| !self.panicked.load(Ordering::Acquire)).ok_or_else(panicked)?;
+        catch_unwind(AssertUnwindSafe(|| question(db))).unwrap_or_else(|_| {
+            self.panicked.store(true, Ordering::Release);
+            Err(panicked())
+        })
+    }
+}
+
+impl Drop for SledStore {
+    /// sled writes when it is dropped, so that it may panic then, too. Whoever had to know was told by a flush.
+    fn drop(&mut self) {
+        let db = self.db.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            tracing::warn!("sled panicked while the index was closed");
+        }
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<(Bytes, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = &mut self.rows;
+        let row = self.store.ask(|_| rows.next().transpose().map_err(failed("cannot read")));
+        row.map(|row| row.map(|(key, value)| (Bytes::copy_from_slice(&key), value.to_vec()))).transpose()
+    }
+}
+
 impl MetaStore for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let found = self.db.get(key).map_err(failed("cannot read"))?;
+        let found = self.ask(|db| db.get(key).map_err(failed("cannot read")))?;
         Ok(found.map(|value| value.to_vec()))
     }
 
     fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
-        let Some(found) = self.db.range(..=key.to_vec()).next_back() else { return Ok(None) };
-        let (key, value) = found.map_err(failed("cannot read"))?;
-        Ok(Some((Bytes::copy_from_slice(&key), value.to_vec())))
+        let last = |db: &sled::Db| db.range(..=key.to_vec()).next_back().transpose();
+        let found = self.ask(|db| last(db).map_err(failed("cannot read")))?;
+        Ok(found.map(|(key, value)| (Bytes::copy_from_slice(&key), value.to_vec())))
     }
 
     fn range<'a>(
@@ -86,15 +127,16 @@ impl MetaStore for SledStore {
     ) -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a> {
         // sled, too, does not like a range that ends before its start.
         let to = to.max(from);
-        Box::new(self.db.range(from.to_vec()..to.to_vec()).map(|entry| {
-            let (key, value) = entry.map_err(failed("cannot read"))?;
-            Ok((Bytes::copy_from_slice(&key), value.to_vec()))
-        }))
+        match self.ask(|db| Ok(db.range(from.to_vec()..to.to_vec()))) {
+            Ok(rows) => Box::new(Rows { store: self, rows }),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
     }
 
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
         if let [(key, Some(value))] = batch.as_slice() {
-            return self.db.insert(key.as_ref(), value.as_slice()).map(drop).map_err(failed("cannot write"));
+            let insert = |db: &sled::Db| db.insert(key.as_ref(), value.as_slice()).map(drop);
+            return self.ask(|db| insert(db).map_err(failed("cannot write")));
         }
         let mut changes = sled::Batch::default();
         for (key, value) in batch {
@@ -103,11 +145,11 @@ impl MetaStore for SledStore {
                 None => changes.remove(key.as_ref()),
             }
         }
-        self.db.apply_batch(changes).map_err(failed("cannot write"))
+        self.ask(|db| db.apply_batch(changes).map_err(failed("cannot write")))
     }
 
     fn flush(&self) -> Result<()> {
-        self.db.flush().map_err(failed("cannot flush"))?;
+        self.ask(|db| db.flush().map_err(failed("cannot flush")))?;
         sync_tree(&self.directory)
     }
 }

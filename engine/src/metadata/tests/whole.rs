@@ -5,7 +5,7 @@ use crate::error::{Error, OpenError};
 use crate::identity::{Epoch, Lsn};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::metadata::StoreBudgets;
-use crate::metadata::{Indexes, SledIndexes};
+use crate::metadata::{Indexes, MetaStore, SledIndexes};
 
 #[test]
 fn a_transaction_reads_its_own_writes_and_an_abort_leaves_nothing() {
@@ -121,7 +121,13 @@ fn an_index_that_cannot_be_trusted_is_rebuilt() {
         std::fs::write(bench.file("index"), "not a directory").unwrap();
     };
     let unmarked: Damage = |bench| std::fs::remove_file(bench.file("index.marker")).unwrap();
-    for damage in [deleted, garbage, no_directory, unmarked] {
+    // Keys that nothing covers must not be found missing.
+    let hollow: Damage = |bench| {
+        let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
+        raw.apply(vec![(bytes::Bytes::from_static(&[0]), None)]).unwrap();
+        raw.flush().unwrap();
+    };
+    for damage in [deleted, garbage, no_directory, unmarked, hollow] {
         let bench = Bench::on_real_disk();
         bench.create().unwrap();
         let store = bench.open().unwrap();
@@ -143,15 +149,27 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     let _ = put(&store, &[("a", Some("1"))]);
     wait(store.checkpoint()).unwrap();
     drop(store);
-    // What sled has is not what it would have after a power failure; if it were used, the key would be found missing.
-    let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
-    raw.apply(vec![(bytes::Bytes::from_static(&[0]), None)]).unwrap();
-    // Without this sled may still be at work, and hold its lock, after it was dropped.
-    raw.flush().unwrap();
-    drop(raw);
-    assert_eq!(text(&bench.open().unwrap(), "a"), None, "the same boot trusts it");
+    // What sled has is not what it would have after a power failure; if it were used, the older value would be found.
+    let lowest = || bytes::Bytes::from_static(&[0]);
+    let with_sled = |with: &dyn Fn(&dyn MetaStore) -> Option<Vec<u8>>| {
+        let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
+        let value = with(raw.as_ref());
+        // Without this sled may still be at work, and hold its lock, after it was dropped.
+        raw.flush().unwrap();
+        value
+    };
+    let older = with_sled(&|raw| raw.get(&lowest()).unwrap());
+    let store = bench.open().unwrap();
+    let _ = put(&store, &[("a", Some("2"))]);
+    wait(store.checkpoint()).unwrap();
+    drop(store);
+    with_sled(&|raw| {
+        raw.apply(vec![(lowest(), older.clone())]).unwrap();
+        None
+    });
+    assert_eq!(text(&bench.open().unwrap(), "a").as_deref(), Some("1"), "the same boot trusts it");
     bench.boot = crate::metadata::index::BootId::of("second boot");
-    assert_eq!(text(&bench.open().unwrap(), "a").as_deref(), Some("1"));
+    assert_eq!(text(&bench.open().unwrap(), "a").as_deref(), Some("2"));
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! Fuzz targets: the names of objects.
+//! For fuzzing: the names of objects.
 
 use object_store::path::Path;
 
 use super::location::Location;
 use crate::file_system::ColdStoreConfig;
-use crate::fuzzing::Target;
+use crate::fuzzing::Decoder;
 use crate::fuzzing::input::Input;
 use crate::identity::{FileSystemId, SegmentId};
 
-pub(crate) const TARGETS: &[Target] = &[Target { name: "object-name", run: object_name, seeds }];
+pub(crate) const DECODERS: &[Decoder] = &[Decoder { name: "object-name", run: object_name, seeds }];
 
 fn location() -> Location {
     Location::new(&ColdStoreConfig::Directory("/cold".into()), FileSystemId::from_random([1; 16]))

@@ -49,6 +49,13 @@ pub(in super::super) fn file_damage(error: Error, found: &mut Found) -> Result<(
             found.add(problem, Vec::new());
             Ok(())
         }
+        // Of a file whose header is damaged, or that is older or newer than the superblock.
+        Error::Open(error @ OpenError::KeyGenerationMissing { .. }) => {
+            let OpenError::KeyGenerationMissing { what: path, .. } = &error else { return Err(error.into()) };
+            let problem = Problem::FileDamaged { path: path.into(), what: error.to_string() };
+            found.add(problem, Vec::new());
+            Ok(())
+        }
         Error::Open(error @ OpenError::NotAFileSystem { .. }) => {
             let OpenError::NotAFileSystem { path } = &error else { return Err(error.into()) };
             let problem = Problem::FileDamaged { path: path.join("superblock"), what: "missing".to_owned() };

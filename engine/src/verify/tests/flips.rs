@@ -258,7 +258,8 @@ impl<'a> Case<'a> {
             .collect()
     }
 
-    /// All files that verification answers for: the lock is empty, and the index is never asked.
+    /// All files that verification answers for: the lock is empty, and the index is never asked while nobody has it open. What damage
+    /// of its files does is tested where they are read: in `metadata::tests::rot`, and below.
     fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![self.directory.join("superblock"), self.directory.join("index.marker")];
         for name in ["journal", "checkpoint", "segments"] {
@@ -385,6 +386,29 @@ async fn every_flip_in_a_killed_file_system_is_found() {
     every_flip_is_found(false).await;
 }
 
+/// A version or a generation of the key that nobody knows is a finding, too, and does not end the verification.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_flip_in_the_head_of_a_file_is_found() {
+    let home = made(true).await;
+    let case = Case::new(&home, true).await;
+    for file in case.files() {
+        let unused = case.unused_in(&file);
+        for at in (0..48).filter(|at| !unused.iter().any(|(from, to)| (*from..*to).contains(at))) {
+            assert!(case.found(&file, Harm::Flip(at)).await, "byte {at} of {}", file.display());
+        }
+    }
+    for (name, at) in [("checkpoint/MANIFEST", 28), ("superblock", 11)] {
+        let disk = Spoiled { target: home.files().join(name), harm: Harm::Flip(at) };
+        let report = case.verify(Arc::new(disk)).await;
+        let named = |problem: &crate::Problem| matches!(problem, crate::Problem::FileDamaged { path, .. } if path.ends_with(name));
+        assert!(
+            report.findings.iter().any(|finding| named(&finding.problem)),
+            "{name}: {:?}",
+            report.findings
+        );
+    }
+}
+
 /// All unused bytes at once, on the disk itself: the file system opens, is clean and reads as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unused_bytes_may_be_anything() {
@@ -415,4 +439,46 @@ async fn unused_bytes_may_be_anything() {
         volume.transition(&[large.inode], Tier::InfrequentAccess).await.unwrap();
         volume.shutdown().await.unwrap();
     }
+}
+
+/// Damage of sled's files, with the whole engine above: the file system opens, reads as before, and a verification finds nothing, or
+/// says that it is the index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_system_with_a_damaged_index_reads_as_before() {
+    let home = made(true).await;
+    let index = home.files().join("index");
+    for round in 0..12_usize {
+        let entries = std::fs::read_dir(&index).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+        files.sort();
+        let file = &files[round % files.len()];
+        let mut bytes = std::fs::read(file).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+        bytes[used * (round + 1) / 13] ^= 1 << (round % 8);
+        std::fs::write(file, bytes).unwrap();
+        let volume = home.open_with(tiny(&home)).await;
+        let entry = crate::Entry { directory: crate::InodeId::ROOT, name: b"large" };
+        let large = volume.lookup(&crate::Credential::root(), entry);
+        let options =
+            VerifyOptions { depth: Depth { local: true, bucket: false }, ..VerifyOptions::default() };
+        let report = volume.verify(&options, &VerifyProgress::default()).await.unwrap();
+        let of_the_index = report
+            .findings
+            .iter()
+            .all(|finding| matches!(finding.problem, crate::Problem::IndexUnreadable { .. }));
+        assert!(of_the_index, "{}: {:?}", file.display(), report.findings);
+        match large {
+            Ok(large) => {
+                let data = volume.read(large.inode, 0, 3_000).await.unwrap().parts.concat();
+                let right = |(at, byte): (usize, &u8)| *byte == if (10..110).contains(&at) { 9 } else { 2 };
+                assert!(data.len() == 3_000 && data.iter().enumerate().all(right), "{}", file.display());
+            }
+            Err(error) => assert!(!report.findings.is_empty(), "{}: {error}", file.display()),
+        }
+        volume.shutdown().await.unwrap();
+    }
+    let volume = home.open_with(tiny(&home)).await;
+    let options = VerifyOptions { depth: Depth { local: true, bucket: true }, ..VerifyOptions::default() };
+    assert_clean(&volume.verify(&options, &VerifyProgress::default()).await.unwrap());
+    volume.shutdown().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Fuzz targets: each operation of a COMPOUND, COMPOUNDs, and calls, on a real file system.
+//! For fuzzing: each operation of a COMPOUND, COMPOUNDs, and calls, on a real file system.
 //!
 //! What an input can name without knowing it is said in [`super::requests`].
 
@@ -10,18 +10,17 @@ use super::requests::{
 };
 use super::world::{self, World};
 use super::written;
-use crate::fuzzing::{Target, must};
+use crate::fuzzing::{Decoder, must};
 use crate::nfs4::attributes::{Attribute, Bitmap};
 use crate::nfs4::limits;
 use crate::nfs4::operation::Operation;
 use crate::nfs4::status::Status;
 use crate::xdr::{Reader, XdrError};
 
-pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "nfs-operation", run: operation, seeds: operation_seeds },
-    Target { name: "nfs-compound", run: compound, seeds: compound_seeds },
-    Target { name: "nfs-call", run: call, seeds: call_seeds },
-];
+pub(crate) const OPERATION: Decoder =
+    Decoder { name: "nfs-operation", run: operation, seeds: operation_seeds };
+pub(crate) const COMPOUND: Decoder = Decoder { name: "nfs-compound", run: compound, seeds: compound_seeds };
+pub(crate) const CALL: Decoder = Decoder { name: "nfs-call", run: call, seeds: call_seeds };
 
 /// A client with a session of one slot.
 struct Session {
