@@ -4,6 +4,7 @@
 //! changes. Each journal file, checkpoint, index and segment has its own sealing key, derived from a data key and a random id, and says
 //! which generation that data key is of. The nonce is a counter under the sealing key, so that it never repeats.
 
+mod cipher;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod keeper;

@@ -1,17 +1,15 @@
-//! AES-256-GCM behind one small door.
+//! Deriving keys, and sealing under them.
 
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::cipher::{Cipher, TAG_BYTES};
 use crate::environment::Entropy;
 use crate::error::{Error, Result};
 
 /// How much longer sealed bytes are than plain ones: the authentication tag.
-pub(crate) const SEAL_BYTES: usize = 16;
+pub(crate) const SEAL_BYTES: usize = TAG_BYTES;
 
 /// A 256-bit key that others are derived from: a data key of a file system, or one that wraps.
 #[derive(Clone)]
@@ -46,7 +44,7 @@ impl DataKey {
 
     /// A sealing key for one purpose and context.
     pub(crate) fn derive(&self, purpose: &str, context: &[u8]) -> SealingKey {
-        SealingKey(Aes256Gcm::new((&*self.derive_secret(purpose, context)).into()))
+        SealingKey(Cipher::new(&self.derive_secret(purpose, context)))
     }
 }
 
@@ -76,7 +74,7 @@ impl IdentitySecret {
 
 /// Seals and opens under one key. The caller never uses one counter twice.
 #[derive(Clone)]
-pub(crate) struct SealingKey(Aes256Gcm);
+pub(crate) struct SealingKey(Cipher);
 
 impl SealingKey {
     /// Seals the buffer in place and appends the tag.
@@ -93,20 +91,23 @@ impl SealingKey {
         bound: &[u8],
         bytes: &mut [u8],
     ) -> Result<[u8; SEAL_BYTES]> {
-        let sealed = self.0.encrypt_inout_detached(&nonce(counter), bound, InOutBuf::from(bytes));
-        sealed.map(Into::into).map_err(|_| Error::Invalid { what: "too long to seal" })
+        self.0.seal(counter, bound, bytes).map_err(|_| Error::Invalid { what: "too long to seal" })
     }
 
-    /// Opens a buffer that [`SealingKey::seal`] made, in place, and cuts the tag off.
+    /// Opens a buffer that [`SealingKey::seal`] made, in place, and cuts the tag off. What failed to open is of no meaning.
     pub(crate) fn open(&self, counter: u64, bound: &[u8], buffer: &mut Vec<u8>) -> Result<(), NotAuthentic> {
-        let length = buffer.len().checked_sub(SEAL_BYTES).ok_or(NotAuthentic)?;
-        let (bytes, tag) = buffer.split_at_mut_checked(length).ok_or(NotAuthentic)?;
-        let tag = Tag::try_from(&*tag).map_err(|_| NotAuthentic)?;
-        self.0
-            .decrypt_inout_detached(&nonce(counter), bound, InOutBuf::from(bytes), &tag)
-            .map_err(|_| NotAuthentic)?;
-        buffer.truncate(length);
+        let (bytes, tag) = buffer.split_last_chunk_mut::<SEAL_BYTES>().ok_or(NotAuthentic)?;
+        self.0.open(counter, bound, bytes, tag).map_err(|_| NotAuthentic)?;
+        buffer.truncate(buffer.len() - SEAL_BYTES);
         Ok(())
+    }
+
+    /// What [`SealingKey::seal`] made of the bytes that it returns.
+    pub(crate) fn opened(&self, counter: u64, bound: &[u8], sealed: &[u8]) -> Result<Vec<u8>, NotAuthentic> {
+        let (bytes, tag) = sealed.split_last_chunk::<SEAL_BYTES>().ok_or(NotAuthentic)?;
+        let mut plain = vec![0; bytes.len()];
+        self.0.open_into(counter, bound, (bytes, tag), &mut plain).map_err(|_| NotAuthentic)?;
+        Ok(plain)
     }
 }
 
@@ -114,14 +115,6 @@ impl SealingKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed bytes do not authenticate")]
 pub(crate) struct NotAuthentic;
-
-fn nonce(counter: u64) -> Nonce<aes_gcm::aead::consts::U12> {
-    let mut bytes = [0; 12];
-    if let Some(low) = bytes.last_chunk_mut::<8>() {
-        *low = counter.to_be_bytes();
-    }
-    bytes.into()
-}
 
 #[cfg(test)]
 mod tests {
@@ -137,13 +130,24 @@ mod tests {
 
         let open = |key: &SealingKey, counter, bound: &[u8]| {
             let mut buffer = sealed.clone();
-            key.open(counter, bound, &mut buffer).map(|()| buffer)
+            let opened = key.open(counter, bound, &mut buffer).map(|()| buffer);
+            assert_eq!(key.opened(counter, bound, &sealed), opened);
+            opened
         };
         assert_eq!(open(&key, 1, b"bound").unwrap(), b"content");
         assert_eq!(open(&key, 2, b"bound"), Err(NotAuthentic));
         assert_eq!(open(&key, 1, b"other"), Err(NotAuthentic));
         assert_eq!(open(&data_key.derive("test", b"elsewhere"), 1, b"bound"), Err(NotAuthentic));
         assert_eq!(open(&data_key.derive("other", b"context"), 1, b"bound"), Err(NotAuthentic));
+    }
+
+    #[test]
+    fn what_is_shorter_than_a_seal_does_not_open() {
+        let key = DataKey::from_bytes([7; 32]).derive("test", b"");
+        for length in 0..=SEAL_BYTES {
+            assert_eq!(key.open(0, b"", &mut vec![0; length]), Err(NotAuthentic));
+            assert_eq!(key.opened(0, b"", &vec![0; length]), Err(NotAuthentic));
+        }
     }
 
     #[test]
@@ -154,6 +158,7 @@ mod tests {
         for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key.opened(0, b"", &flipped), Err(NotAuthentic));
             assert_eq!(key.open(0, b"", &mut flipped), Err(NotAuthentic));
         }
     }

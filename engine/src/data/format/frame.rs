@@ -81,10 +81,10 @@ impl SegmentOpener {
         if address.segment != self.segment || sealed.len() != address.sealed_bytes as usize {
             return Err(damaged("cut short"));
         }
-        let mut bytes = sealed.to_vec();
         let bound = self.frame_bound(address, identity);
-        self.key
-            .open(u64::from(address.frame), bound.as_slice(), &mut bytes)
+        let bytes = self
+            .key
+            .opened(u64::from(address.frame), bound.as_slice(), sealed)
             .map_err(|_| damaged("the sealed bytes do not authenticate"))?;
         let plain_bytes = address.plain_bytes as usize;
         let plain = match address.codec {

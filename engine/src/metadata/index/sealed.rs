@@ -283,9 +283,8 @@ impl Index {
         let generation = KeyGeneration(reader.u16()?);
         let epoch = Epoch(reader.u32()?);
         let counter = reader.u64()?;
-        let mut value = reader.rest().to_vec();
-        let opened = self.key(generation, epoch)?.open(counter, key, &mut value);
-        opened.map_err(|_| {
+        let opened = self.key(generation, epoch)?.opened(counter, key, reader.rest());
+        let value = opened.map_err(|_| {
             Error::corrupt(format!("the index entry {} does not authenticate", hex::encode(key)))
         })?;
         Ok(Bytes::from(value))
