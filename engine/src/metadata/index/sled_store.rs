@@ -179,3 +179,27 @@ fn sync_tree(directory: &Path) -> Result<()> {
 fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("cannot sync", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_sled_is_an_error_and_the_last_thing_that_it_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = sled::Config::new().path(directory.path().join("index")).open().unwrap();
+        let store = SledStore {
+            directory: directory.path().to_owned(),
+            db: Some(db),
+            panicked: AtomicBool::new(false),
+        };
+        store.apply(vec![(Bytes::from_static(b"a"), Some(b"1".to_vec()))]).unwrap();
+        let rows = store.range(b"a", b"b");
+        let said =
+            store.ask(|_| -> Result<()> { panic!("as sled does of a page that it does not understand") });
+        assert!(matches!(said, Err(Error::Corrupt { .. })));
+        assert!(matches!(store.get(b"a"), Err(Error::Corrupt { .. })));
+        assert!(matches!(store.flush(), Err(Error::Corrupt { .. })));
+        assert!(rows.take(1).all(|row| row.is_err()));
+    }
+}

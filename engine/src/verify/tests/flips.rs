@@ -360,6 +360,7 @@ async fn every_flip_is_found(closed: bool) {
     let flips = case.flip_all(step()).await;
     let objects = case.flip_objects().await;
     assert!(flips > 500 && objects > 50, "{flips} flips, {objects} of objects");
+    println!("closed: {closed}: {flips} flips in files, {objects} in objects");
     case.cut_all().await;
     case.swap_all().await;
     // The whole verification finds what its parts find.
