@@ -54,6 +54,12 @@ impl std::fmt::Debug for dyn Disk {
 pub trait DiskFile: Send + Sync + 'static {
     /// Reads up to the buffer's length; fewer bytes only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Reads as [`DiskFile::read_at`] does, but only what is in memory: `None` if it is not, or if that cannot be told. A disk begins
+    /// to fetch what is missing, so that a later call may find it.
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let _ = (buffer, offset);
+        Ok(None)
+    }
     /// Writes all bytes.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes data and length durable.

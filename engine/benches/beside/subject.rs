@@ -14,6 +14,9 @@ use tokio::runtime::Runtime;
 
 use crate::table::{Latencies, rate};
 
+/// That the server is given.
+const CORES: usize = 2;
+
 pub(crate) struct Subject {
     pub(crate) runtime: Runtime,
     pub(crate) fs: FileSystem,
@@ -30,7 +33,7 @@ pub(crate) struct Run {
 impl Subject {
     pub(crate) fn new(below: &Path, budgets: Budgets) -> Subject {
         let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            tokio::runtime::Builder::new_multi_thread().worker_threads(CORES).enable_all().build().unwrap();
         let temporary = tempfile::tempdir_in(below).unwrap();
         let directory = temporary.path().to_owned();
         let environment = Environment::system();
@@ -80,9 +83,29 @@ impl Subject {
     }
 
     /// Runs operations with so many of them in flight, for a time or up to a number of them. Each gets the number of its writer and
-    /// its own.
+    /// its own. One thread polls all of them, as the server does for one connection.
     pub(crate) fn in_flight<F: Future<Output = ()> + Send>(
         &self,
+        writers: usize,
+        limit: Limit,
+        operation: impl Fn(usize, usize) -> F + Sync,
+    ) -> Run {
+        self.on_threads(1, writers, limit, operation)
+    }
+
+    /// The same on a thread for each core, as the server does for several connections.
+    pub(crate) fn spread<F: Future<Output = ()> + Send>(
+        &self,
+        writers: usize,
+        limit: Limit,
+        operation: impl Fn(usize, usize) -> F + Sync,
+    ) -> Run {
+        self.on_threads(CORES, writers, limit, operation)
+    }
+
+    fn on_threads<F: Future<Output = ()> + Send>(
+        &self,
+        threads: usize,
         writers: usize,
         limit: Limit,
         operation: impl Fn(usize, usize) -> F + Sync,
@@ -106,7 +129,16 @@ impl Subject {
                 all.lock().0.append(&mut mine);
             }
         };
-        self.runtime.block_on(futures::future::join_all((0..writers).map(work)));
+        let share = writers.div_ceil(threads);
+        let poll = |first: usize| {
+            let share = first..writers.min(first + share);
+            self.runtime.block_on(futures::future::join_all(share.map(work)));
+        };
+        std::thread::scope(|scope| {
+            let poll = &poll;
+            (share..writers).step_by(share).for_each(|first| drop(scope.spawn(move || poll(first))));
+            poll(0);
+        });
         let elapsed = started.elapsed();
         let latencies = all.into_inner();
         Run { rate: rate(latencies.0.len(), elapsed), latencies }

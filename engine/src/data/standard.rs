@@ -14,6 +14,7 @@
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod patience;
 mod syncer;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use crate::threads::{self, blocking};
 use files::SegmentFiles;
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::parse_name;
+use patience::{Patience, Waiting};
 use syncer::{SEALED_BATCHES_MAX, Syncer};
 use writer::{Order, Writer};
 
@@ -53,6 +55,7 @@ pub(crate) struct StandardTier {
     files: Arc<SegmentFiles>,
     state: Arc<State>,
     orders: mpsc::Sender<Order>,
+    patience: Patience,
 }
 
 /// What the writer and its callers share.
@@ -118,7 +121,7 @@ impl StandardTier {
         );
         threads::spawn("segment-syncer", move || Syncer::run(&syncer, sealed))?;
         threads::spawn("segment-writer", move || writer.run(queue))?;
-        Ok(StandardTier { files, state, orders })
+        Ok(StandardTier { files, state, orders, patience: Patience::default() })
     }
 
     /// Stores blocks, at most 1,024 at once. They are durable when this returns. On [`Error::NoSpace`] nothing was stored,
@@ -146,8 +149,30 @@ impl StandardTier {
 
     /// Reads a block. [`Error::Corrupt`] if the segment is gone or its bytes are not the ones that were stored.
     pub(crate) async fn read(&self, address: &BlockAddress, identity: BlockIdentity) -> Result<Bytes> {
+        let mut waiting = self.patience.wait();
+        if let Some(block) = self.read_here(address, identity, &mut waiting).await? {
+            return Ok(block);
+        }
         let mut blocks = self.read_many(&[(*address, identity)]).await?;
         blocks.pop().ok_or_else(|| Error::corrupt("a read gave no block"))
+    }
+
+    /// Reads a block on the caller's thread, if the system has its bytes or gets them soon.
+    async fn read_here(
+        &self,
+        address: &BlockAddress,
+        identity: BlockIdentity,
+        waiting: &mut Waiting<'_>,
+    ) -> Result<Option<Bytes>> {
+        let Some(mut attempt) = self.files.attempt(address) else { return Ok(None) };
+        while waiting.looks_again() {
+            if let Some(block) = attempt.look(identity)? {
+                waiting.found();
+                return Ok(Some(block));
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(None)
     }
 
     /// Reads blocks, neighbours together, and returns them in the order asked for.

@@ -1,12 +1,13 @@
 //! The machine's own disk.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IoSliceMut, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::{Disk, DiskFile, DiskLock, OpenHow};
 
@@ -94,6 +95,13 @@ impl DiskFile for RealFile {
         Ok(done)
     }
 
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let length = buffer.len();
+        let read = preadv2(&self.0, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
+        // A file system that cannot say so, a part and a failure are for the call that waits.
+        Ok(read.ok().filter(|read| *read == length))
+    }
+
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }
@@ -132,6 +140,20 @@ mod tests {
         let plain = disk.open(&path, OpenHow::Read).unwrap();
         assert_eq!(plain.read_at(&mut read, DIRECT_ALIGNMENT as u64).unwrap(), 8);
         assert_eq!(&read[..5], b"hello");
+    }
+
+    #[test]
+    fn what_was_just_written_is_read_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = RealDisk.open(&directory.path().join("file"), OpenHow::CreateNew).unwrap();
+        file.write_all_at(b"hello world", 0).unwrap();
+        let mut read = [0; 5];
+        match file.read_at_once(&mut read, 6).unwrap() {
+            Some(count) => assert_eq!((count, &read), (5, b"world")),
+            // Not every file system can tell.
+            None => assert_eq!(file.read_at(&mut read, 6).unwrap(), 5),
+        }
+        assert_eq!(file.read_at_once(&mut [0; 20], 0).unwrap(), None, "only a part is there");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::data::audit::{self, AuditStep, SegmentBytes};
-use crate::data::block::PLAIN_BYTES_MAX;
+use crate::data::block::{BlockAddress, BlockIdentity, PLAIN_BYTES_MAX};
 use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, SegmentOpener, SegmentSealer};
 use crate::data::runs::{Run, Wanted, slice_of};
 use crate::disk::{Disk, DiskFile, OpenHow};
@@ -31,7 +31,7 @@ pub(super) struct SegmentFiles {
 }
 
 /// Buffers of reads that are kept.
-const BUFFERS_MAX: usize = 8;
+const BUFFERS_MAX: usize = 16;
 /// A longer one is not kept: as much as one run has.
 const BUFFER_BYTES_MAX: usize = 2 << 20;
 
@@ -119,6 +119,17 @@ impl SegmentFiles {
             self.give_back(buffer);
         }
         Ok(blocks)
+    }
+
+    /// An attempt to read a block without waiting, if its segment is open.
+    pub(super) fn attempt(&self, address: &BlockAddress) -> Option<Attempt<'_>> {
+        let segment = self.open.lock().get(&address.segment).map(Arc::clone)?;
+        let mut buffer = self.buffers.lock().pop().unwrap_or_default();
+        let length = address.sealed_bytes as usize;
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        Some(Attempt { files: self, segment, address: *address, buffer })
     }
 
     /// Walks the batches of a segment.
@@ -230,6 +241,35 @@ impl SegmentFiles {
         if buffers.len() < BUFFERS_MAX && buffer.len() <= BUFFER_BYTES_MAX {
             buffers.push(buffer);
         }
+    }
+}
+
+/// Looks for the bytes of one block as often as its owner likes.
+pub(super) struct Attempt<'a> {
+    files: &'a SegmentFiles,
+    segment: Arc<OpenSegment>,
+    address: BlockAddress,
+    buffer: Vec<u8>,
+}
+
+impl Attempt<'_> {
+    /// The block, if its bytes are in memory; if not, the disk has begun to fetch them.
+    pub(super) fn look(&mut self, identity: BlockIdentity) -> Result<Option<Bytes>> {
+        let target = self.buffer.get_mut(..self.address.sealed_bytes as usize).unwrap_or_default();
+        match self.segment.file.read_at_once(target, self.address.offset) {
+            Ok(Some(read)) => {
+                let sealed = target.get(..read).unwrap_or_default();
+                self.segment.opener.open_frame(&self.address, identity, sealed).map(Some)
+            }
+            // What fails here fails again where it is waited for, and is told there.
+            Ok(None) | Err(_) => Ok(None),
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.files.give_back(std::mem::take(&mut self.buffer));
     }
 }
 

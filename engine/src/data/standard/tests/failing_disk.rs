@@ -13,6 +13,10 @@ struct FailingDisk {
     fail_syncs: AtomicBool,
     fail_directory_syncs: AtomicBool,
     syncs: AtomicU64,
+    /// Looks until a read's bytes are in memory.
+    looks_needed: AtomicU64,
+    /// Reads that wait.
+    waits: AtomicU64,
     /// While closed, every sync waits.
     gate_closed: AtomicBool,
 }
@@ -29,6 +33,8 @@ impl FailingDisk {
             fail_syncs: AtomicBool::new(false),
             fail_directory_syncs: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            looks_needed: AtomicU64::new(u64::MAX),
+            waits: AtomicU64::new(0),
             gate_closed: AtomicBool::new(false),
         })
     }
@@ -75,7 +81,16 @@ impl Disk for Handle {
 
 impl DiskFile for FailingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.waits.fetch_add(1, Ordering::Relaxed);
         self.file.read_at(buffer, offset)
+    }
+    fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let needed = self.disk.looks_needed.load(Ordering::Relaxed);
+        if needed > 1 {
+            self.disk.looks_needed.store(needed - 1, Ordering::Relaxed);
+            return Ok(None);
+        }
+        self.file.read_at(buffer, offset).map(Some)
     }
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let space = self.disk.space.load(Ordering::Relaxed);
@@ -168,4 +183,30 @@ async fn appends_that_wait_share_one_sync() {
         other.await.unwrap().unwrap();
     }
     assert_eq!(disk.syncs.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_block_is_read_by_its_caller_if_its_bytes_come_soon() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::new();
+    let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
+    let (block, address) = append_checked(&tier, vec![block(1, 0, 5000)]).await.remove(0);
+    let waits = || disk.waits.load(Ordering::Relaxed);
+    let read = || tier.read(&address, block.identity);
+
+    let before = waits();
+    assert_eq!(read().await.unwrap(), block.bytes);
+    assert_eq!(waits(), before + 1, "not in memory, and nobody else waits");
+    disk.looks_needed.store(1, Ordering::Relaxed);
+    assert_eq!(read().await.unwrap(), block.bytes);
+    assert_eq!(waits(), before + 1, "in memory");
+
+    disk.looks_needed.store(20, Ordering::Relaxed);
+    let many = futures::future::join_all((0..16).map(|_| read())).await;
+    assert!(many.into_iter().all(|found| found.unwrap() == block.bytes));
+    assert!(waits() - before < 8, "most of a crowd find it: {}", waits() - before);
+
+    disk.looks_needed.store(1, Ordering::Relaxed);
+    let other = BlockIdentity { content: ContentId(2), ..block.identity };
+    assert!(matches!(tier.read(&address, other).await, Err(Error::Corrupt { .. })));
 }
