@@ -17,6 +17,8 @@ mod files;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod inbox;
 mod ledger;
 mod progress;

@@ -7,6 +7,8 @@
 mod cipher;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod keeper;
 mod key_file;
 mod lock;

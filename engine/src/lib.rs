@@ -17,6 +17,8 @@ pub mod file_system;
 #[doc(hidden)]
 pub mod fuzzing;
 mod garbage;
+#[cfg(test)]
+mod golden;
 mod home;
 pub mod identity;
 pub mod journal;

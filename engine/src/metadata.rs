@@ -38,6 +38,11 @@ pub(crate) mod fuzzing {
     pub(crate) use super::index::fuzzing::DECODERS as INDEX;
 }
 #[cfg(test)]
+pub(crate) mod golden {
+    pub(crate) use super::checkpoint::golden::FORMATS as CHECKPOINT;
+    pub(crate) use super::index::golden::FORMATS as INDEX;
+}
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]

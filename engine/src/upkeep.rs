@@ -61,6 +61,18 @@ impl Upkeep {
     }
 }
 
+#[cfg(test)]
+impl Upkeep {
+    /// Ends it where it is.
+    pub(crate) async fn abort(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
+            let _cancelled = task.await;
+        }
+    }
+}
+
 /// Starts the upkeep of a volume. It ends when the volume is closed or dropped. Writers wait for folding when there are many pieces, so
 /// that it does not stand behind the slower duties.
 pub(crate) fn start(volume: &Arc<Volume>) {

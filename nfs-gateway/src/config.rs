@@ -6,6 +6,8 @@
 mod error;
 mod example;
 mod file;
+#[cfg(test)]
+pub(crate) mod golden;
 mod layer;
 mod surroundings;
 mod values;

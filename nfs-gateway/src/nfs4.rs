@@ -7,6 +7,8 @@ pub(crate) mod attributes;
 mod compound;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod handle;
 pub(crate) mod limits;
 mod name;

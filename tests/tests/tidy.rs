@@ -59,6 +59,19 @@ fn no_source_has_stubs_or_tests_left_out() -> Result<()> {
 }
 
 #[test]
+fn every_golden_file_is_in_the_page_of_formats() -> Result<()> {
+    let page = fs::read_to_string(workspace()?.join("docs/format.md"))?;
+    let golden = |file: &PathBuf| file.parent().is_some_and(|parent| parent.ends_with("testdata"));
+    let files: Vec<PathBuf> = tracked()?.into_iter().filter(golden).collect();
+    ensure!(files.len() > 20, "git tracks only {} golden files", files.len());
+    for file in files {
+        let name = file.file_name().context("a file has a name")?.to_string_lossy();
+        ensure!(page.contains(&format!("`{name}`")), "docs/format.md does not name `{name}`");
+    }
+    Ok(())
+}
+
+#[test]
 fn no_tracked_file_names_a_place_of_one_machine() -> Result<()> {
     let here = workspace()?.to_string_lossy().into_owned();
     let places = [here, concat!("/ro", "ot/").to_owned(), concat!("/wo", "rk/").to_owned()];

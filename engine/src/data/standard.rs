@@ -14,6 +14,8 @@
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod patience;
 mod syncer;
 #[cfg(test)]

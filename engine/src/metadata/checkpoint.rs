@@ -7,6 +7,8 @@
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod manifest;
 mod reader;
 mod view;

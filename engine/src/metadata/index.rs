@@ -11,6 +11,8 @@ mod bundle;
 mod cache;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod marker;
 mod rewrite;
 mod sealed;

@@ -2,6 +2,10 @@
 //!
 //! A cookie is a 55-bit keyed hash of the name and an 8-bit collision number: below 2^63, never 0, 1 or 2, and the same over
 //! restarts, inserts and removals.
+//!
+//! The hash is SipHash-2-4 of the directory's number (8 bytes, the one number that is little-endian) and the name, under the first 16 bytes
+//! of the secret that is derived for `names` from the identity secret: its lower 55 bits, and 1 if they are all 0. The cookie is the hash
+//! times 256 and the collision number.
 
 use std::hash::Hasher;
 
@@ -42,7 +46,7 @@ impl NameHasher {
     /// The first cookie of the name; the others follow it.
     pub(crate) fn first_cookie(&self, directory: InodeId, name: &[u8]) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u64(directory.0);
+        hasher.write(&directory.0.to_le_bytes());
         hasher.write(name);
         // Zero is left out, so that the reserved cookies 0, 1 and 2 never appear.
         let hash = (hasher.finish() & self.mask).max(1);

@@ -52,12 +52,35 @@ mod tests {
     use super::*;
     use crate::policy::Age;
 
+    fn policies() -> [Policy; 3] {
+        let other = |to_ia, to_primary| Policy { to_ia, to_primary };
+        let age = Age::from_seconds(90);
+        [
+            Policy { to_ia: Some(Age::days(7)), to_primary: ToPrimary::OnFirstAccess },
+            other(None, ToPrimary::Never),
+            other(age, ToPrimary::Never),
+        ]
+    }
+
+    /// A note in each line.
+    fn write() -> Vec<u8> {
+        let line = |policy| [NOTE_KEY.as_bytes(), b" ", &encode(policy).unwrap(), b"\n"].concat();
+        policies().map(line).concat()
+    }
+
+    fn read(stored: &[u8]) {
+        let text = std::str::from_utf8(stored).unwrap();
+        let notes: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap()).collect();
+        assert!(notes.iter().all(|(key, _)| *key == NOTE_KEY));
+        let found: Vec<_> = notes.iter().map(|(_, note)| decode(note.as_bytes()).unwrap()).collect();
+        assert_eq!(found, policies());
+    }
+
     #[test]
-    fn the_stored_form_is_fixed() {
-        let policy = Policy { to_ia: Some(Age::days(7)), to_primary: ToPrimary::OnFirstAccess };
-        let golden = br#"{"version":1,"to_ia":"7d","to_primary":"on-first-access"}"#;
-        assert_eq!(encode(policy).unwrap(), golden);
-        assert_eq!(decode(golden).unwrap(), policy);
+    fn what_was_written_once_is_written_the_same_and_read() {
+        let format = golden::Format { name: "lifecycle-policy", write: Some(write), read };
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+        golden::check(&directory, &[format], &[]);
     }
 
     #[test]
