@@ -55,7 +55,7 @@ bench-scale: ## Measure file systems of 10 thousand, 1 million and 10 million fi
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (600: an hour in all; 10 is a quick look), two at a time
 	fuzz/run
 
-crash: ## Crash the engine 10,000 times in a simulated world, and the real server 200 times under load
+crash: ## Crash the engine 10,000 times in a simulated world, and the real server 225 times under load
 	tests/crash/run
 
 clean: ## Remove what was built

@@ -52,6 +52,8 @@ pub(crate) enum Broken {
     CounterNotMoved,
     /// A truncation while data is being flushed is not noticed.
     TruncationNotNoticed,
+    /// A list of objects is taken for what there is.
+    ListTrusted,
 }
 
 /// Whether the rule is broken now.

@@ -14,7 +14,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use publish::{make_directory, publish, read_small, sync_parent};
+pub(crate) use publish::{cannot_sync, keep_path, make_directory, publish, read_small, sync_parent};
 pub use real::RealDisk;
 
 /// A directory tree on stable storage.
@@ -23,6 +23,15 @@ pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path, how: OpenHow) -> io::Result<Arc<dyn DiskFile>>;
     /// Replaces `to` by `from` atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a name that nothing has: [`io::ErrorKind::AlreadyExists`] if something has it. On a disk that one process uses it is
+    /// enough to look first.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.open(to, OpenHow::Read) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.rename(from, to),
+            Err(error) => Err(error),
+        }
+    }
     /// Removes a file; a missing one is not an error, so that a deletion can be repeated.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in no order.

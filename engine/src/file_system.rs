@@ -1,18 +1,22 @@
 //! The facade: an open file system and the operations on it.
 
+mod making;
 pub(crate) mod open;
 mod options;
 mod pin;
 mod results;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::attributes::{Attributes, DeviceNumber, FileKind, SetAttributes, Timestamp};
 use crate::credential::{Access, Credential};
+#[cfg(test)]
+use crate::disk::Disk;
+use crate::disk::RealDisk;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::garbage::{Collected, CollectionPlan};
@@ -328,12 +332,24 @@ impl FileSystem {
 
     /// Makes a file system below the data directory. The first server start does it.
     pub fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
-        open::make(data, options)
+        making::make(data, options)
+    }
+
+    /// Takes back a file system that was just made, is not open, and was never served. Durable when it returns: what is in the directory
+    /// whose path is returned will be removed by the next making, if nobody does it before.
+    pub fn take_back(data: &Path, id: FileSystemId, options: &OpenOptions) -> Result<PathBuf> {
+        making::take_back(data, id, options)
+    }
+
+    /// The ids of the file systems on another disk than the machine's.
+    #[cfg(test)]
+    pub(crate) fn list_on(disk: &dyn Disk, data: &Path) -> Result<Vec<FileSystemId>> {
+        making::list(disk, data)
     }
 
     /// The ids of the file systems below a data directory.
     pub fn list(data: &Path) -> Result<Vec<FileSystemId>> {
-        open::list(data)
+        making::list(&RealDisk, data)
     }
 
     /// How the keys stand.

@@ -8,6 +8,7 @@ mod pins;
 mod space_guard;
 mod uploads;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +20,7 @@ use crate::buffer::WriteBuffer;
 use crate::data::{BlockCache, StandardTier};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::identity::{Epoch, FileSystemId, InodeId};
+use crate::identity::{Epoch, FileSystemId, InodeId, SegmentId};
 use crate::keys::{DirectoryLock, KeyKeeper};
 use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
@@ -58,6 +59,8 @@ pub(crate) struct Volume {
     /// Held for reading from before blocks are appended to Standard until extents point to them, so that whoever holds it for
     /// writing knows that no closed segment gets any more extents.
     pub(crate) data_writes: tokio::sync::RwLock<()>,
+    /// Standard segments that blocks were appended to since the upkeep looked last.
+    pub(crate) appended: parking_lot::Mutex<BTreeSet<SegmentId>>,
     /// Whether unlinked inodes are kept for clients that may reclaim their opens after a restart.
     pub(crate) keep_orphans: AtomicBool,
     /// When segments were last released, in monotonic time.

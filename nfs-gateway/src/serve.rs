@@ -64,7 +64,7 @@ async fn start(
     let (server, first_id) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            first.take_back(directory);
+            first.take_back(directory, &options);
             return Err(error);
         }
     };
@@ -73,7 +73,7 @@ async fn start(
         Ok(socket) => socket,
         Err(error) => {
             server.stop().await?;
-            first.take_back(directory);
+            first.take_back(directory, &options);
             return Err(error);
         }
     };

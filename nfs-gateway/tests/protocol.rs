@@ -1,5 +1,9 @@
 //! The whole gateway on a real file system, spoken to over a socket.
-#![expect(unreachable_pub, reason = "a test has no users")]
+#![expect(
+    unreachable_pub,
+    dead_code,
+    reason = "a test has no users, and this one does not use all of the client"
+)]
 
 #[cfg(test)]
 mod raw;

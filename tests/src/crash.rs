@@ -11,6 +11,8 @@
 //! - a handle from before names the same file, or one that was removed and is stale;
 //! - the server counts the inodes that can be reached, and now and then, after its backlog has drained, its counters and the files of
 //!   its segments and objects are what the tree has.
+//!
+//! The same generator and the same oracle also work through a mount of a real Linux client; see [`mounted`].
 
 mod content;
 mod dice;
@@ -18,6 +20,7 @@ mod generate;
 mod lane;
 mod leaks;
 mod model;
+mod mounted;
 mod observe;
 mod oracle;
 mod report;
@@ -26,4 +29,5 @@ mod worker;
 pub use dice::Dice;
 pub(crate) use dice::noise;
 pub use lane::{Directory, Means, Plan, run};
+pub use mounted::{MountedPlan, run_mounted, work_on_mount};
 pub use report::Report;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::outcome::Outcome;
 use crate::prerequisites::check_guest;
-use crate::process::Process;
+use crate::process::{Log, Process};
 
 /// How a guest is booted; see the opening comment of `guest/guest-run`.
 ///
@@ -19,6 +19,7 @@ pub struct Guest {
     port: u16,
     options: String,
     share: Option<PathBuf>,
+    log: Log,
 }
 
 /// A guest at work. Dropping it powers it off.
@@ -31,12 +32,18 @@ pub struct RunningGuest {
 impl Guest {
     /// A guest that mounts the server on this port with `vers=4.1`.
     pub fn on(port: u16) -> Guest {
-        Guest { port, options: "vers=4.1".to_owned(), share: None }
+        Guest { port, options: "vers=4.1".to_owned(), share: None, log: Log::Shown }
     }
 
     /// With other mount options.
     pub fn options(mut self, options: &str) -> Guest {
         options.clone_into(&mut self.options);
+        self
+    }
+
+    /// Without printing what it said when it goes.
+    pub fn without_log(mut self) -> Guest {
+        self.log = Log::Kept;
         self
     }
 
@@ -58,6 +65,10 @@ impl Guest {
             }
             command.args(["/", "--", "bash", "-euo", "pipefail", "-c", script, "guest"]).args(arguments)
         })?;
+        let process = match self.log {
+            Log::Shown => process,
+            Log::Kept => process.without_log(),
+        };
         Ok(RunningGuest { process, _logs: logs })
     }
 
@@ -76,6 +87,11 @@ impl RunningGuest {
     /// Whether the script has ended.
     pub fn has_ended(&mut self) -> Result<bool> {
         Ok(self.process.ended()?.is_some())
+    }
+
+    /// What the script has said on standard error so far.
+    pub fn complaint(&self) -> String {
+        String::from_utf8_lossy(&self.process.stderr()).into_owned()
     }
 
     /// What the script has printed so far.

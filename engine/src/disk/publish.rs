@@ -1,5 +1,6 @@
 //! Small whole files: replaced atomically, read at once.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Disk, OpenHow};
@@ -21,9 +22,26 @@ pub(crate) fn publish(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> 
 
 /// Makes a directory, and those above it that are not there, so that a power failure leaves them.
 pub(crate) fn make_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| disk.list(ancestor).is_err()).collect();
     disk.create_directory(path).map_err(Error::io("cannot make", path))?;
-    missing.into_iter().rev().try_for_each(|made| sync_parent(disk, made))
+    keep_path(disk, path)
+}
+
+/// Makes a name and those of all directories above it durable: whoever made one of them may have been killed before he did so.
+pub(crate) fn keep_path(disk: &dyn Disk, path: &Path) -> Result<()> {
+    for name in path.ancestors().filter(|name| name.file_name().is_some()) {
+        match sync_parent(disk, name) {
+            // Nobody made anything lately in a directory that he may not read, or that cannot be written.
+            Err(Error::Io { source, .. }) if cannot_sync(source.kind()) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a sync failed because there is nothing to sync there.
+pub(crate) fn cannot_sync(kind: ErrorKind) -> bool {
+    use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(kind, PermissionDenied | InvalidInput | ReadOnlyFilesystem | Unsupported)
 }
 
 /// Makes the name of a file durable.

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::{Disk, DiskFile, DiskLock, OpenHow};
 
@@ -29,6 +29,17 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not every file system knows it.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                std::fs::hard_link(from, to)?;
+                std::fs::remove_file(from)
+            }
+            result => Ok(result?),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -154,6 +165,18 @@ mod tests {
             None => assert_eq!(file.read_at(&mut read, 6).unwrap(), 5),
         }
         assert_eq!(file.read_at_once(&mut [0; 20], 0).unwrap(), None, "only a part is there");
+    }
+
+    #[test]
+    fn a_new_name_is_one_that_nothing_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        RealDisk.open(&from, OpenHow::CreateNew).unwrap();
+        RealDisk.rename_new(&from, &to).unwrap();
+        assert!(to.exists() && !from.exists());
+        RealDisk.open(&from, OpenHow::CreateNew).unwrap();
+        assert_eq!(RealDisk.rename_new(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(from.exists());
     }
 
     #[test]

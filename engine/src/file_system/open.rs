@@ -1,10 +1,6 @@
-//! Making, listing, opening and closing file systems.
+//! Opening and closing file systems.
 //!
 //! `DATA/fs-<17 hex>/` holds one: `superblock`, `lock`, `journal/`, `checkpoint/`, `index/`, `segments/`.
-//!
-//! # Crash consistency
-//! A new file system is built under another name and renamed when it is complete, so that a crash leaves none or a whole
-//! one; what a crash left is removed by the next making.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +12,7 @@ use super::options::OpenOptions;
 use crate::budgets::Budgets;
 use crate::buffer::WriteBuffer;
 use crate::data::{BlockCache, StandardTier};
-use crate::disk::{Disk, RealDisk, make_directory};
+use crate::disk::{Disk, keep_path};
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
 use crate::keys::{DirectoryLock, IdentitySecret, KeyKeeper, KeyStatus};
@@ -27,43 +23,6 @@ use crate::tiering::Tier;
 use crate::tiers::ColdTier;
 use crate::upkeep::{self, Collector, Upkeep};
 use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
-
-/// What a directory is called while its file system is being made.
-const UNFINISHED: &str = ".unfinished";
-
-pub(super) fn make(data: &Path, options: &OpenOptions) -> Result<FileSystemId> {
-    let disk = Arc::clone(&options.environment.disk);
-    make_directory(disk.as_ref(), data)?;
-    let entropy = options.environment.entropy.as_ref();
-    let mut random = [0; 16];
-    entropy.fill(&mut random);
-    let id = FileSystemId::from_random(random);
-    let unfinished = data.join(format!("{id}{UNFINISHED}"));
-    let keys = KeyKeeper::create(&unfinished, &options.environment, &options.key, id)?;
-    Store::create(
-        &unfinished,
-        &disk,
-        &options.environment,
-        keys.ring(),
-        id,
-        store_budgets(&options.budgets),
-    )?;
-    disk.sync_directory(&unfinished).map_err(Error::io("cannot sync", &unfinished))?;
-    let finished = data.join(id.to_string());
-    disk.rename(&unfinished, &finished).map_err(Error::io("cannot rename", &unfinished))?;
-    disk.sync_directory(data).map_err(Error::io("cannot sync", data))?;
-    Ok(id)
-}
-
-pub(super) fn list(data: &Path) -> Result<Vec<FileSystemId>> {
-    let names = match RealDisk.list(data) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        result => result.map_err(Error::io("cannot list", data))?,
-    };
-    let mut ids: Vec<_> = names.iter().filter_map(|name| FileSystemId::parse(name)).collect();
-    ids.sort_unstable();
-    Ok(ids)
-}
 
 /// Does something with the keys of a file system that nobody has open, and says how they stand then.
 pub(super) fn with_keys(
@@ -135,6 +94,8 @@ fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Pa
     let disk = Arc::clone(&options.environment.disk);
     // First, so that nobody rotates the keys between.
     let lock = DirectoryLock::take(disk.as_ref(), home)?;
+    // Whoever made it may have been killed before its name was durable, and would lose with it whatever is promised from now on.
+    keep_path(disk.as_ref(), home)?;
     let keys = Arc::new(KeyKeeper::open(home, &options.environment, &options.key, id)?);
     let environment = options.environment.clone();
     let budgets = store_budgets(&options.budgets);
@@ -169,6 +130,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         collector: Collector::default(),
         uploads: Uploads::default(),
         data_writes: tokio::sync::RwLock::new(()),
+        appended: parking_lot::Mutex::default(),
         keep_orphans: AtomicBool::new(true),
         last_release: parking_lot::Mutex::new(None),
         upkeep: Upkeep::default(),
@@ -179,7 +141,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
     }
 }
 
-fn store_budgets(budgets: &Budgets) -> StoreBudgets {
+pub(super) fn store_budgets(budgets: &Budgets) -> StoreBudgets {
     StoreBudgets {
         journal_bytes: budgets.journal_bytes,
         overlay_bytes: budgets.overlay_bytes,

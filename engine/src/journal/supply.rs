@@ -75,6 +75,10 @@ impl Supply {
                 disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
             }
         }
+        if !state.spares.is_empty() && !broken(Broken::RecycledNotSynced) {
+            // Whoever gave them their names may have been killed before these were durable, and the old ones were journal files.
+            disk.sync_directory(&directory).map_err(Error::io("cannot sync", &directory))?;
+        }
         let file_bytes = place.file_bytes;
         Ok(Supply {
             keys: place.home.keys.clone(),
@@ -228,4 +232,47 @@ fn write_zeros(disk: &dyn Disk, path: &Path, length: u64) -> Result<()> {
         }
     }
     file.sync_data().map_err(Error::io("cannot sync", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+    use crate::environment::Environment;
+    use crate::home::Home;
+    use crate::identity::{FileSystemId, Lsn};
+    use crate::keys::DataKey;
+
+    /// Whoever made it a spare was killed before its old name was durably gone.
+    #[test]
+    fn a_spare_of_a_killed_process_never_turns_up_under_its_old_name() {
+        for seed in 0..20 {
+            let disk = SimulatedDisk::new(seed);
+            let directory = PathBuf::from("/journal");
+            disk.create_directory(&directory).unwrap();
+            disk.sync_directory(Path::new("/")).unwrap();
+            let old = files::path(&directory, 2, Use::Journal);
+            disk.open(&old, OpenHow::CreateNew).unwrap().set_length(4096).unwrap();
+            disk.sync_directory(&directory).unwrap();
+            disk.rename(&old, &files::path(&directory, 5, Use::Spare)).unwrap();
+            let disk = disk.after_kill();
+            let environment = Environment { disk: Arc::new(disk.clone()), ..Environment::system() };
+            let home = Home {
+                disk: Arc::new(disk.clone()),
+                environment,
+                keys: KeyRing::of(DataKey::from_bytes([1; 32])),
+                file_system: FileSystemId::from_random([1; 16]),
+            };
+            let place = Place { directory: directory.clone(), home, file_bytes: 4096 };
+            let supply = Supply::open(&place, Progress::new(Lsn(0), Lsn(0))).unwrap();
+            supply.take().unwrap();
+            assert!(
+                !disk
+                    .after_power_failure()
+                    .list(&directory)
+                    .unwrap()
+                    .contains(&"00000002.journal".to_owned())
+            );
+        }
+    }
 }

@@ -6,12 +6,11 @@
 //! It wraps as [`super::wrapping`] says.
 //!
 //! # Crash consistency
-//! A key file is durable, with its name, before [`KeyFile::create`] returns: before anything is sealed with it. It uses the operating
-//! system's files itself, since it lives outside of the data directory and its mode matters.
+//! A key file is durable, with its name and the directories above it, before [`KeyFile::create`] returns: before anything is sealed with
+//! it. It gets its name when it is whole: half a key would look like one that was lost. A file `NAME.new-…` is from a making that was cut
+//! short; nothing was sealed with it, and the next making removes it. It is read with the operating system's calls, since it lives
+//! outside of the data directory and its mode matters.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -20,6 +19,7 @@ use zeroize::Zeroizing;
 use super::private_file::{self, Fault};
 use super::provider::{KeyProvider, KeySourceKind};
 use super::{DataKey, wrapping};
+use crate::disk::{Disk, OpenHow, RealDisk, cannot_sync, keep_path, make_directory, sync_parent};
 use crate::environment::Entropy;
 use crate::error::{Error, OpenError, Result};
 use crate::identity::FileSystemId;
@@ -43,26 +43,44 @@ impl KeyFile {
     /// Makes a new key with mode 0600. A file that is there already is an error, and is left as it is; missing directories are made
     /// with mode 0700.
     pub fn create(path: &Path, entropy: &dyn Entropy) -> Result<()> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.map_err(Error::io("cannot create", directory))?;
+        Self::create_on(&RealDisk, path, entropy)
+    }
+
+    /// The same on another disk than the machine's.
+    pub fn create_on(disk: &dyn Disk, path: &Path, entropy: &dyn Entropy) -> Result<()> {
+        let directory = directory_of(path);
+        make_directory(disk, directory)?;
+        let failed = Error::io("cannot create key file", path);
+        let unfinished = unfinished_prefix(path);
+        for left in disk.list(directory).map_err(Error::io("cannot list", directory))? {
+            if left.starts_with(&unfinished) {
+                let left = directory.join(left);
+                disk.remove(&left).map_err(Error::io("cannot remove", &left))?;
+            }
+        }
+        let mut random = [0; 8];
+        entropy.fill(&mut random);
+        // A name of its own: who makes the same key at the same time must not publish half of this one.
+        let fresh = directory.join(format!("{unfinished}{}", hex::encode(random)));
         let text = render(&DataKey::generate(entropy));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(Error::io("cannot create key file", path))?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        let durable = written.and_then(|()| File::open(directory)?.sync_all());
-        durable.map_err(|error| {
-            // Half a key must not look like one that was lost.
-            let _ = std::fs::remove_file(path);
-            Error::io("cannot write key file", path)(error)
-        })
+        let written = write(disk, &fresh, text.as_bytes()).and_then(|()| disk.rename_new(&fresh, path));
+        written.map_err(|error| {
+            // What cannot be removed now will be removed by the next making.
+            let _ = disk.remove(&fresh);
+            failed(error)
+        })?;
+        sync_parent(disk, path)
+    }
+
+    /// Makes a key file durable that somebody else has made, perhaps just before he was killed.
+    pub fn keep(disk: &dyn Disk, path: &Path) -> Result<()> {
+        // What is wrong with one that cannot be opened says whoever reads it.
+        let Ok(file) = disk.open(path, OpenHow::Read) else { return Ok(()) };
+        match file.sync_data() {
+            Err(error) if cannot_sync(error.kind()) => {}
+            result => result.map_err(Error::io("cannot sync", path))?,
+        }
+        keep_path(disk, path)
     }
 
     /// Reads a key that nobody else can read.
@@ -101,6 +119,21 @@ impl KeyProvider for KeyFile {
             OpenError::WrongKey { file_system, key }.into()
         })
     }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// How the names of key files begin that are being made.
+fn unfinished_prefix(path: &Path) -> String {
+    format!("{}.new-", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let file = disk.open(path, OpenHow::CreateNew)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_data()
 }
 
 fn check(key: &[u8; 32]) -> String {

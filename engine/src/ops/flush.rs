@@ -131,7 +131,11 @@ impl Volume {
             let rest = blocks.split_off(append_length(&blocks));
             requests.push(std::mem::replace(&mut blocks, rest));
         }
-        let appends = requests.into_iter().map(|request| self.standard.append(request));
+        let appends = requests.into_iter().map(|request| async {
+            let addresses = self.standard.append(request).await?;
+            self.appended.lock().extend(addresses.iter().map(|address| address.segment));
+            Ok::<_, Error>(addresses)
+        });
         // One is sealed while the one before it is written.
         let addresses: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).try_collect().await?;
         Ok(addresses.concat())

@@ -11,6 +11,8 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
 mod location;
 mod staging;
 #[cfg(test)]
@@ -188,21 +190,42 @@ impl ColdTier {
         SegmentOpener::new(self.file_system, &self.keys, segment)
     }
 
-    /// The names of objects below the file system's prefix that are of no segment.
+    /// The names of objects below the file system's prefix that are of no segment. A list may show what was deleted, so that each is
+    /// asked for.
     pub(crate) async fn strays(&self) -> Result<Vec<String>> {
         let request = Request::List { prefix: self.location.everything() };
+        let objects = match self.stack.store.call(&request).await {
+            Ok(Reply::Objects(objects)) => objects,
+            Ok(_) | Err(StoreError::NotFound) => Vec::new(),
+            Err(error) => return Err(failed(&request, error)),
+        };
+        let mut strays = Vec::new();
+        for object in objects.iter().filter(|object| self.location.parse(&object.location).is_none()) {
+            if self.length_of(object.location.clone()).await?.is_some() {
+                strays.push(object.location.to_string());
+            }
+        }
+        Ok(strays)
+    }
+
+    /// How long the object of a segment is; `None` if there is none. Unlike a list this is never stale.
+    pub(crate) async fn length(&self, segment: SegmentId) -> Result<Option<u64>> {
+        self.length_of(self.location.segment(segment)).await
+    }
+
+    /// Asked with a GET: the answer to a HEAD has no body that says what was not found, the object or the whole bucket.
+    async fn length_of(&self, path: Path) -> Result<Option<u64>> {
+        let request = Request::Get { path, range: 0..1 };
         match self.stack.store.call(&request).await {
-            Ok(Reply::Objects(objects)) => Ok(objects
-                .iter()
-                .filter(|object| self.location.parse(&object.location).is_none())
-                .map(|object| object.location.to_string())
-                .collect()),
-            Ok(_) | Err(StoreError::NotFound) => Ok(Vec::new()),
+            Ok(Reply::Content { object_bytes, .. }) => Ok(Some(object_bytes)),
+            Err(StoreError::TooShort) => Ok(Some(0)),
+            Err(StoreError::NotFound) => Ok(None),
+            Ok(_) => Err(Error::corrupt(format!("{request} was answered with something else"))),
             Err(error) => Err(failed(&request, error)),
         }
     }
 
-    /// All segments with the lengths of their objects. For the search for orphans only: the listing may be stale.
+    /// All segments with the lengths of their objects. For verification only: the list may be stale.
     pub(crate) async fn list(&self) -> Result<Vec<(SegmentId, u64)>> {
         let request = Request::List { prefix: self.location.segments() };
         let objects = match self.stack.store.call(&request).await {

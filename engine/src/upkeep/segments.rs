@@ -3,7 +3,8 @@
 //! # Crash consistency
 //! A segment is deleted only when no extent points into it, the record that took the last one away is in a checkpoint
 //! (D4), and nobody who appended to it may still point to it. Its row goes last, so that a crash in between repeats the
-//! deletion. A local file without a row is from an append that was never pointed to; the next start removes it.
+//! deletion. A local file without a row is from appends that were never pointed to, because a write or a truncation overtook them. It
+//! is removed when it is closed, or by the next start.
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ const FORCED_CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 impl Volume {
     /// Deletes segments with nothing live in them, now and then.
     pub(crate) async fn release_segments(&self, now: Duration) -> Result<()> {
+        self.remove_unpointed().await?;
         if self.dead_segments()?.is_empty() {
             return Ok(());
         }
@@ -61,6 +63,26 @@ impl Volume {
             drop(change.commit());
         }
         Ok(dead)
+    }
+
+    /// Removes closed segments that never got a row.
+    async fn remove_unpointed(&self) -> Result<()> {
+        let mut candidates = self.appended.lock().clone();
+        // Asked afterwards: what was appended to before and is not being written now is closed for good.
+        let active = self.standard.active();
+        candidates.retain(|segment| Some(*segment) != active);
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        // Whoever was between appending and pointing is done after this.
+        drop(self.data_writes.write().await);
+        for segment in candidates {
+            if self.store.get(&key::segment(segment))?.is_none() {
+                self.standard.remove(segment).await?;
+            }
+            self.appended.lock().remove(&segment);
+        }
+        Ok(())
     }
 
     /// Segments that nothing points into and that nobody is writing.

@@ -23,8 +23,8 @@ pub(super) async fn check(
         segments::check_local(site, &segments, options, progress, found).await?;
     }
     if options.depth.bucket {
-        let objects = site.cold.list().await?;
-        progress.enter(Stage::Objects, objects.iter().map(|(_, length)| length).sum());
+        let objects = super::segments::objects(site).await?;
+        progress.enter(Stage::Objects, objects.values().sum());
         segments::check_objects(site, &objects, options, progress, found).await?;
     }
     Ok(())

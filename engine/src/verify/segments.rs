@@ -1,25 +1,27 @@
 //! Segments against the files and objects that there are.
+//!
+//! A list of objects may be stale: it may leave out what was put lately, and show what was deleted lately. So nothing is said about an
+//! object that was not asked for on its own, and an object that is not in the list is looked at all the same.
 
 use std::collections::BTreeMap;
 
 use super::problem::Problem;
 use super::site::Site;
 use super::structure::{Found, each_row};
+use crate::broken::{Broken, broken};
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
 use crate::records::{SegmentRecord, key};
 use crate::tiering::Tier;
 
-type Lengths = BTreeMap<SegmentId, u64>;
+pub(super) type Lengths = BTreeMap<SegmentId, u64>;
 
 /// Compares rows with files and objects.
 pub(super) async fn check(site: &Site<'_>, found: &mut Found) -> Result<()> {
     let (mut listed, mut cold_listed) = lists(site, found).await?;
     if !problems(site, found, &listed, cold_listed.as_ref())?.is_empty() {
-        if let Some(volume) = site.live {
-            // Whoever was between appending and pointing is done after this, and what was being removed is gone in the next list.
-            drop(volume.data_writes.write().await);
-        }
+        // What was being removed is gone in the next list.
+        settle(site).await;
         let (again, cold_again) = lists(site, found).await?;
         listed.retain(|id, _| again.contains_key(id));
         listed.extend(&again);
@@ -31,13 +33,24 @@ pub(super) async fn check(site: &Site<'_>, found: &mut Found) -> Result<()> {
     found.checked.segments = listed.len() as u64;
     found.checked.objects = cold_listed.as_ref().map_or(0, BTreeMap::len) as u64;
     for problem in problems(site, found, &listed, cold_listed.as_ref())? {
-        if still_true(site, &problem).await? {
-            found.add(problem, Vec::new());
+        match still_true(site, &problem).await {
+            Ok(true) => found.add(problem, Vec::new()),
+            Ok(false) => {}
+            Err(error @ Error::Unavailable { .. }) => {
+                found
+                    .unsettled
+                    .push(format!("{problem}: the object store could not be asked again: {error}"));
+            }
+            Err(error) => return Err(error),
         }
     }
     if cold_listed.is_some() {
-        for name in site.cold.strays().await? {
-            found.add(Problem::StrayObject { name }, Vec::new());
+        match site.cold.strays().await {
+            Ok(names) => {
+                names.into_iter().for_each(|name| found.add(Problem::StrayObject { name }, Vec::new()))
+            }
+            Err(error @ Error::Unavailable { .. }) => not_listed(found, &error),
+            Err(error) => return Err(error),
         }
     }
     let dead = rows(site)?.into_values().filter(|row| row.live_bytes == 0);
@@ -48,18 +61,42 @@ pub(super) async fn check(site: &Site<'_>, found: &mut Found) -> Result<()> {
 /// What there is; `None` for the objects if the store is away.
 async fn lists(site: &Site<'_>, found: &mut Found) -> Result<(Lengths, Option<Lengths>)> {
     let local = site.standard.list()?.into_iter().collect();
-    let cold = match site.cold.list().await {
-        Ok(objects) => Some(objects.into_iter().collect()),
+    let cold = match objects(site).await {
+        Ok(objects) => Some(objects),
         Err(error @ Error::Unavailable { .. }) => {
-            let text = format!("the objects of the cold tier could not be listed: {error}");
-            if !found.unsettled.contains(&text) {
-                found.unsettled.push(text);
-            }
+            not_listed(found, &error);
             None
         }
         Err(error) => return Err(error),
     };
     Ok((local, cold))
+}
+
+fn not_listed(found: &mut Found, error: &Error) {
+    let text = format!("the objects of the cold tier could not be listed: {error}");
+    if !found.unsettled.contains(&text) {
+        found.unsettled.push(text);
+    }
+}
+
+/// The objects of segments, with their lengths. Where the list and the rows differ, the store is asked.
+pub(super) async fn objects(site: &Site<'_>) -> Result<Lengths> {
+    let mut objects: Lengths = site.cold.list().await?.into_iter().collect();
+    if broken(Broken::ListTrusted) {
+        return Ok(objects);
+    }
+    let mut rows = rows(site)?;
+    rows.retain(|_, row| row.tier == Tier::InfrequentAccess);
+    let unknown = objects.keys().filter(|segment| !rows.contains_key(segment));
+    let unlisted = rows.keys().filter(|segment| !objects.contains_key(segment));
+    let doubtful: Vec<SegmentId> = unknown.chain(unlisted).copied().collect();
+    for segment in doubtful {
+        match site.cold.length(segment).await? {
+            Some(length) => objects.insert(segment, length),
+            None => objects.remove(&segment),
+        };
+    }
+    Ok(objects)
 }
 
 /// The rows are read after the lists: what was listed and has no row now had lost it, or never had one.
@@ -69,7 +106,7 @@ fn problems(site: &Site<'_>, found: &Found, local: &Lengths, cold: Option<&Lengt
     for (tier, lengths) in [(Tier::Standard, Some(local)), (Tier::InfrequentAccess, cold)] {
         let Some(lengths) = lengths else { continue };
         for (&segment, &bytes) in lengths {
-            if !rows.contains_key(&segment) && !site.in_making(segment) {
+            if !rows.contains_key(&segment) && !site.is_new(segment) {
                 problems.push(Problem::SegmentLeaked { segment, tier, bytes });
             }
         }
@@ -87,22 +124,45 @@ fn problems(site: &Site<'_>, found: &Found, local: &Lengths, cold: Option<&Lengt
     Ok(problems)
 }
 
+/// Whoever was between appending and pointing is done after this.
+async fn settle(site: &Site<'_>) {
+    if let Some(volume) = site.live {
+        drop(volume.data_writes.write().await);
+    }
+}
+
 /// Looks again at one segment.
 async fn still_true(site: &Site<'_>, problem: &Problem) -> Result<bool> {
     match problem {
-        Problem::SegmentLeaked { segment, .. } => {
-            Ok(site.row(*segment)?.is_none() && !site.in_making(*segment))
+        Problem::SegmentLeaked { segment, tier, .. } => {
+            // It may be newer than the first list, and closed since.
+            if site.is_new(*segment) {
+                return Ok(false);
+            }
+            settle(site).await;
+            if site.row(*segment)?.is_some() || site.is_new(*segment) {
+                return Ok(false);
+            }
+            // What was new and nobody pointed to is removed before it counts as new no longer.
+            Ok(match tier {
+                Tier::Standard => site.standard.list()?.iter().any(|(id, _)| id == segment),
+                Tier::InfrequentAccess => !asks(*tier) || site.cold.length(*segment).await?.is_some(),
+            })
         }
-        Problem::SegmentMissing { segment, tier: Tier::InfrequentAccess, .. } => {
-            // A listing may be stale; asking for the object is not.
-            let missing = matches!(site.cold.directory(*segment).await, Err(Error::Corrupt { .. }));
+        Problem::SegmentMissing { segment, tier, .. } => {
+            let missing = !asks(*tier) || site.cold.length(*segment).await?.is_none();
             Ok(missing && site.row(*segment)?.is_some_and(|(row, _)| row.live_bytes > 0))
         }
-        Problem::SegmentMissing { segment, .. } | Problem::SegmentShort { segment, .. } => {
+        Problem::SegmentShort { segment, .. } => {
             Ok(site.row(*segment)?.is_some_and(|(row, _)| row.live_bytes > 0))
         }
         _ => Ok(true),
     }
+}
+
+/// Whether the tier is one that lists may be stale of.
+fn asks(tier: Tier) -> bool {
+    tier == Tier::InfrequentAccess && !broken(Broken::ListTrusted)
 }
 
 /// All rows that can be decoded; the others were reported with the structure.

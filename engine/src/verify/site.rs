@@ -51,4 +51,9 @@ impl<'a> Site<'a> {
             |volume: &Volume| volume.standard.active() == Some(segment) || volume.uploads.contains(segment);
         self.live.is_some_and(writes)
     }
+
+    /// Whether it is right that the segment has no row: it will get one, or be removed.
+    pub(super) fn is_new(&self, segment: SegmentId) -> bool {
+        self.in_making(segment) || self.live.is_some_and(|volume| volume.appended.lock().contains(&segment))
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub(super) use contents::read_all;
 
+use super::life::verify;
 use super::machine::Machine;
 use super::model::Model;
 use super::plan::{Chance, Op};
@@ -19,6 +20,7 @@ use crate::file_system::{Authority, CreateMode, Created, Entry, FileSystem, Pin}
 use crate::identity::InodeId;
 use crate::journal::{Pending, Ticket};
 use crate::tiering::Tier;
+use crate::verify::Depth;
 
 /// One client. Its files are those whose inode numbers are its own, so that it knows what is in them.
 pub(super) struct Client<'a> {
@@ -109,6 +111,12 @@ impl Client<'_> {
             },
             Op::Collect => match self.fs.collect().await {
                 Ok(_) => Ok(Next::GoOn),
+                Err(error) => self.refused(&error, false),
+            },
+            // What was being written when a sync failed lies about until the next start.
+            Op::Verify if self.trouble.syncs_fail => Ok(Next::GoOn),
+            Op::Verify => match verify(self.fs, Depth { local: false, bucket: true }).await {
+                Ok(verified) => verified.map(|()| Next::GoOn),
                 Err(error) => self.refused(&error, false),
             },
             Op::Note { key, value } => self.note(key, value).await,

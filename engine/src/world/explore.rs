@@ -21,6 +21,7 @@ fn last_look() -> Life {
         clients: Vec::new(),
         end: End { step: u64::MAX, how: Crash::Stop, index: IndexFate::Stays },
         storm_percent: 0,
+        lag_percent: 0,
         sync_fails_at: None,
         room_bytes: None,
         clock_back: 0,
@@ -101,6 +102,7 @@ fn smaller(plan: &Plan) -> Vec<Plan> {
     };
     for (number, life) in plan.lives.iter().enumerate() {
         change(number, &|life| life.storm_percent = 0);
+        change(number, &|life| life.lag_percent = 0);
         change(number, &|life| life.room_bytes = None);
         change(number, &|life| life.sync_fails_at = None);
         change(number, &|life| life.clock_back = 0);

@@ -25,6 +25,7 @@ const SETTLED: Duration = Duration::from_secs(200);
 pub(super) fn live(machine: &mut Machine, model: &mut Option<Model>, life: &Life, seed: u64) -> Result {
     machine.indexes.copy();
     machine.clock.go_back(life.clock_back);
+    machine.objects.lag(seed, life.lag_percent);
     machine.disk.fail_power_at(life.end.step);
     if let Some(step) = life.sync_fails_at {
         machine.disk.fail_sync_at(step);
@@ -53,7 +54,7 @@ pub(super) fn live(machine: &mut Machine, model: &mut Option<Model>, life: &Life
         if life.settles && !trouble.syncs_fail {
             tokio::time::sleep(SETTLED).await;
             if !machine.disk.is_off() {
-                check_nothing_leaked(&fs).await?;
+                check_nothing_leaked(machine, &fs).await?;
                 let verified = verify(&fs, Depth { local: true, bucket: true }).await;
                 verified.map_err(|error| Failure::Lost(error.to_string()))??;
             }
@@ -106,7 +107,7 @@ async fn look(fs: &FileSystem, model: &mut Option<Model>) -> error::Result<Resul
 }
 
 /// Everything that the file system says about itself is true.
-async fn verify(fs: &FileSystem, depth: Depth) -> error::Result<Result> {
+pub(super) async fn verify(fs: &FileSystem, depth: Depth) -> error::Result<Result> {
     let options = VerifyOptions { depth, ..VerifyOptions::default() };
     let report = fs.verify(&options, &VerifyProgress::default()).await?;
     let text = |leaks| {
@@ -166,7 +167,7 @@ async fn work(
 }
 
 /// Every segment and every object is somebody's.
-async fn check_nothing_leaked(fs: &FileSystem) -> Result {
+async fn check_nothing_leaked(machine: &Machine, fs: &FileSystem) -> Result {
     let volume = fs.volume();
     let failed = |error: error::Error| Failure::Lost(error.to_string());
     let rows = volume.segments().map_err(failed)?;
@@ -183,10 +184,9 @@ async fn check_nothing_leaked(fs: &FileSystem) -> Result {
     if files != expected {
         return Err(Failure::Leaked(format!("segment files {files:?}, but rows {expected:?}")));
     }
-    let mut objects: Vec<_> =
-        volume.cold.list().await.map_err(failed)?.into_iter().map(|(id, _)| id).collect();
+    let mut objects = machine.objects.names().await;
     objects.sort_unstable();
-    let expected: Vec<_> = of(Tier::InfrequentAccess).collect();
+    let expected: Vec<_> = of(Tier::InfrequentAccess).map(|id| id.to_string()).collect();
     if objects != expected {
         return Err(Failure::Leaked(format!("objects {objects:?}, but rows {expected:?}")));
     }

@@ -13,6 +13,7 @@ use crate::attributes::Timestamp;
 use crate::broken::Broken;
 use crate::budgets::Budgets;
 use crate::disk::simulated::SimulatedDisk;
+use crate::disk::{Disk, OpenHow, RealDisk, read_small};
 use crate::environment::{Clock, Entropy, Environment};
 use crate::error;
 use crate::file_system::open::{Substitutes, open_with};
@@ -37,7 +38,8 @@ pub(super) struct Machine {
     local: tempfile::TempDir,
 }
 
-const DATA: &str = "/data";
+const DATA: &str = "/var/lib/data";
+const KEY: &str = "/etc/tidefs/tidefs.key";
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(100_000);
 const TICK: Duration = Duration::from_millis(50);
@@ -45,11 +47,18 @@ const TICK: Duration = Duration::from_millis(50);
 impl Machine {
     /// A computer with an empty file system.
     pub(super) fn new(seed: u64, broken: Option<Broken>) -> Machine {
+        let mut machine = Machine::bare(seed, broken);
+        KeyFile::create(&machine.local.path().join("key"), machine.entropy.as_ref()).unwrap();
+        machine.make().unwrap();
+        machine
+    }
+
+    /// A computer with an empty disk, and without a key.
+    pub(super) fn bare(seed: u64, broken: Option<Broken>) -> Machine {
         let local = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let entropy = Arc::new(SimulatedEntropy(Mutex::new(Chance::new(seed ^ 0xe))));
-        KeyFile::create(&local.path().join("key"), entropy.as_ref()).unwrap();
         let disk = SimulatedDisk::new(seed);
-        let mut machine = Machine {
+        Machine {
             disk,
             objects: FaultyStore::new(&[]),
             clock: Arc::default(),
@@ -59,12 +68,64 @@ impl Machine {
             broken,
             indexes: Arc::default(),
             local,
-        };
-        machine.id = FileSystem::make(Path::new(DATA), &machine.options()).unwrap();
-        machine
+        }
     }
 
-    fn options(&self) -> OpenOptions {
+    /// Makes the file system.
+    pub(super) fn make(&mut self) -> error::Result<()> {
+        self.id = FileSystem::make(Path::new(DATA), &self.options())?;
+        Ok(())
+    }
+
+    /// What a server does before it opens: the file system is made if there is none, and a key if there is none either. The first of them
+    /// is the one that is opened then.
+    pub(super) fn start(&mut self) -> error::Result<()> {
+        let (data, disk) = (Path::new(DATA), Arc::new(self.disk.clone()));
+        // The gateway does so for its lock, and says nothing of it to the disk.
+        disk.create_directory(data).map_err(error::Error::io("cannot make", data))?;
+        let ids = FileSystem::list_on(disk.as_ref(), data)?;
+        if let Some(id) = ids.first() {
+            assert_eq!(ids.len(), 1, "a second file system was made");
+            self.id = *id;
+            return self.copy_key();
+        }
+        let key = Path::new(KEY);
+        if disk.open(key, OpenHow::Read).is_ok() {
+            KeyFile::keep(disk.as_ref(), key)?;
+        } else {
+            KeyFile::create_on(disk.as_ref(), key, self.entropy.as_ref())?;
+        }
+        self.copy_key()?;
+        self.make()
+    }
+
+    /// Key files are read by the system's calls.
+    fn copy_key(&self) -> error::Result<()> {
+        let place = self.local.path().join("key");
+        let text = read_small(&self.disk, Path::new(KEY), 1000)?;
+        RealDisk.remove(&place).unwrap();
+        if let Some(text) = text {
+            RealDisk.open(&place, OpenHow::CreateNew).unwrap().write_all_at(&text, 0).unwrap();
+        }
+        Ok(())
+    }
+
+    /// The directory of file systems.
+    pub(super) fn data(&self) -> &'static Path {
+        Path::new(DATA)
+    }
+
+    /// What is in the directory of file systems.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.disk.list(Path::new(DATA)).unwrap_or_default()
+    }
+
+    /// The file system.
+    pub(super) fn id(&self) -> FileSystemId {
+        self.id
+    }
+
+    pub(super) fn options(&self) -> OpenOptions {
         const MIB: u64 = 1 << 20;
         OpenOptions {
             key: KeySource::File(self.local.path().join("key")),

@@ -21,6 +21,8 @@ pub(super) struct Life {
     pub(super) end: End,
     /// Of a hundred requests to the object store so many fail.
     pub(super) storm_percent: u64,
+    /// Of a hundred objects that were put or deleted lately so many are listed as they were before.
+    pub(super) lag_percent: u64,
     /// The step at or after which a sync fails.
     pub(super) sync_fails_at: Option<u64>,
     /// Bytes that are free on the disk at the start.
@@ -132,6 +134,8 @@ pub(super) enum Op {
     },
     RotateKey,
     Collect,
+    /// Verifies beside the others.
+    Verify,
     Note {
         key: u8,
         value: u8,
@@ -214,6 +218,7 @@ impl Life {
             clients,
             end: End { step, how, index },
             storm_percent: if chance.one_in(3) { u64::from(chance.below(60)) } else { 0 },
+            lag_percent: if chance.one_in(2) { u64::from(chance.below(101)) } else { 0 },
             sync_fails_at: chance.one_in(12).then(|| 1 + chance.number() % steps),
             room_bytes: chance.one_in(8).then(|| u64::from(chance.below(6 << 20))),
             clock_back: if chance.one_in(6) { i64::from(chance.below(100_000)) } else { 0 },
@@ -237,7 +242,7 @@ impl Op {
             3 => 1 + chance.below(70_000),
             _ => 60_000 + chance.below(200_000),
         };
-        match chance.below(54) {
+        match chance.below(56) {
             0..=5 => Op::Create { directory, name },
             6 => Op::MakeDirectory { directory, name },
             7 => Op::MakeSymlink { directory, name },
@@ -265,6 +270,7 @@ impl Op {
             },
             50 if chance.one_in(3) => Op::RotateKey,
             51 => Op::Collect,
+            53 => Op::Verify,
             52 => Op::Sleep { milliseconds: chance.below(2000) },
             _ => Op::Sleep { milliseconds: 10_000 + chance.below(100_000) },
         }

@@ -1,6 +1,7 @@
 //! The simulated world, as part of the tests and at length.
 
 mod cases;
+mod making;
 
 use super::explore::{explore, try_run};
 use super::plan::Plan;
@@ -27,7 +28,7 @@ fn no_crash_loses_or_leaks_anything() {
 }
 
 /// Rules that the engine breaks on purpose, each of which is noticed.
-const RULES: [Broken; 23] = [
+const RULES: [Broken; 24] = [
     Broken::SegmentNotSynced,
     Broken::SegmentNameNotSynced,
     Broken::ObjectNotVerified,
@@ -51,6 +52,7 @@ const RULES: [Broken; 23] = [
     Broken::ContentNotReleased,
     Broken::CounterNotMoved,
     Broken::TruncationNotNoticed,
+    Broken::ListTrusted,
 ];
 
 #[test]

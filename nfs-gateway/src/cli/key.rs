@@ -165,10 +165,12 @@ fn prepare(key: KeyChoice, data: &Path) -> Result<KeyChoice, Failure> {
             data.display()
         )));
     }
-    if let KeyChoice::KeyFile(path) = &key
-        && !path.try_exists().unwrap_or(true)
-    {
-        KeyFile::create(path, Environment::system().entropy.as_ref()).map_err(failed)?;
+    if let KeyChoice::KeyFile(path) = &key {
+        let environment = Environment::system();
+        match path.try_exists().unwrap_or(true) {
+            true => KeyFile::keep(environment.disk.as_ref(), path).map_err(failed)?,
+            false => KeyFile::create(path, environment.entropy.as_ref()).map_err(failed)?,
+        }
     }
     // What is wrong with it is said before anything is changed.
     match key.source().map_err(|error| Failure::Failed(error.to_string()))? {

@@ -1,5 +1,10 @@
 //! What survives a restart: which clients had state.
 //!
+//! # Format
+//! A record is the note `nfs4/client/` and the client's owner (`co_ownerid`) in hexadecimal digits; of one of more than 128 bytes it is
+//! `sha256-` and the digits of its SHA-256. It has a format byte, 1, and the client's verifier (`co_verifier`, 8 bytes). That a record is
+//! there is all that a restart looks at.
+//!
 //! # Crash consistency
 //! A client's record is a note of the file system. It is durable before the first OPEN or LOCK of the client is answered (rule
 //! D5), and durably gone before anything that the client held is given to another one. See [`super::state::Grace`].
@@ -28,14 +33,18 @@ pub(super) fn record_key(owner: &[u8]) -> RecordKey {
     format!("{PREFIX}sha256-{}", hex::encode(Sha256::digest(owner)))
 }
 
+/// What is in it.
+pub(super) fn record_value(verifier: [u8; 8]) -> Vec<u8> {
+    [&[RECORD_VERSION], verifier.as_slice()].concat()
+}
+
 impl Service {
     /// Before the first state is granted to a client: what to wait for before that is answered.
     pub(super) async fn record_client(&self, client: &Client) -> engine::Result<Ticket> {
         if client.is_recorded() {
             return Ok(Ticket::nothing());
         }
-        let mut value = vec![RECORD_VERSION];
-        value.extend_from_slice(&client.verifier);
+        let value = record_value(client.verifier);
         self.export.file_system.set_note(&record_key(&client.owner), Some(&value)).await
     }
 
@@ -123,14 +132,4 @@ const RECORD_VERSION: u8 = 1;
 const OWNER_BYTES_PLAIN_MAX: usize = 128;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_client_has_a_key_of_its_own() {
-        assert_eq!(record_key(b"Linux"), "nfs4/client/4c696e7578");
-        let long = record_key(&[1; 1024]);
-        assert!(long.len() < 120);
-        assert_ne!(long, record_key(&[2; 1024]));
-    }
-}
+mod tests;

@@ -37,6 +37,11 @@ impl DataDirectory {
         }
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes back what [`Self::take`] made, if nothing else is in it.
     pub(super) fn take_back(self) {
         if self.made {

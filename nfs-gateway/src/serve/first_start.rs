@@ -2,11 +2,12 @@
 //!
 //! # Crash consistency
 //! The key is durable before anything is sealed with it, and a file system is whole or not there. A crash between the two
-//! leaves a key that opens nothing yet, which the next start uses.
+//! leaves a key that opens nothing yet, which the next start uses. What is taken back goes in the other order: first the file system is
+//! durably none any more, then the key goes.
 
 use std::path::{Path, PathBuf};
 
-use engine::{FileSystem, KeyFile, OpenOptions};
+use engine::{FileSystem, FileSystemId, KeyFile, OpenOptions};
 
 use super::ServeError;
 use super::data_directory::DataDirectory;
@@ -16,7 +17,7 @@ use crate::config::{KeyChoice, Settings};
 #[derive(Debug, Default)]
 pub(super) struct FirstStart {
     key: Option<PathBuf>,
-    file_system: Option<PathBuf>,
+    file_system: Option<FileSystemId>,
 }
 
 impl FirstStart {
@@ -30,16 +31,19 @@ impl FirstStart {
         if !FileSystem::list(&settings.data)?.is_empty() {
             return Ok(made);
         }
-        if let KeyChoice::KeyFile(path) = &settings.key
-            && !path.try_exists().unwrap_or(true)
-        {
-            KeyFile::create(path, options.environment.entropy.as_ref())?;
-            made.key = Some(path.clone());
+        if let KeyChoice::KeyFile(path) = &settings.key {
+            let environment = &options.environment;
+            if path.try_exists().unwrap_or(true) {
+                KeyFile::keep(environment.disk.as_ref(), path)?;
+            } else {
+                KeyFile::create_on(environment.disk.as_ref(), path, environment.entropy.as_ref())?;
+                made.key = Some(path.clone());
+            }
         }
         match FileSystem::make(&settings.data, options) {
-            Ok(id) => made.file_system = Some(settings.data.join(id.to_string())),
+            Ok(id) => made.file_system = Some(id),
             Err(error) => {
-                made.remove();
+                made.remove(&settings.data, options);
                 return Err(error.into());
             }
         }
@@ -52,16 +56,23 @@ impl FirstStart {
     }
 
     /// Removes what this start has made. It was never served, so that nobody's data can be in it.
-    pub(super) fn take_back(&self, directory: DataDirectory) {
+    pub(super) fn take_back(&self, directory: DataDirectory, options: &OpenOptions) {
         if self.happened() {
-            self.remove();
+            self.remove(directory.path(), options);
             directory.take_back();
         }
     }
 
-    fn remove(&self) {
-        if let Some(file_system) = &self.file_system {
-            report(file_system, std::fs::remove_dir_all(file_system));
+    fn remove(&self, data: &Path, options: &OpenOptions) {
+        if let Some(id) = self.file_system {
+            match FileSystem::take_back(data, id, options) {
+                Ok(unfinished) => report(&unfinished, std::fs::remove_dir_all(&unfinished)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take back what the failed first start made");
+                    // It opens nothing but this file system, which is there.
+                    return;
+                }
+            }
         }
         if let Some(key) = &self.key {
             report(key, std::fs::remove_file(key));

@@ -1,5 +1,6 @@
 //! A server on a real file system in a temporary directory.
 
+use std::path::Path;
 use std::time::Duration;
 
 use engine::{Budgets, ColdStoreConfig, Environment, FileSystem, KeyFile, KeySource, OpenOptions};
@@ -36,6 +37,14 @@ impl Server {
         Self::open(self.directory, environment).await
     }
 
+    /// What a crash leaves at this moment, with a server of its own on it. All that is written is durable; what is held up is lost. This
+    /// one goes on.
+    pub async fn crashed(&self) -> Server {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(self.directory.path(), copy.path());
+        Self::open(copy, Environment::system()).await
+    }
+
     async fn open(directory: TempDir, environment: Environment) -> Server {
         let data = directory.path().join("data");
         let id = FileSystem::list(&data).unwrap()[0];
@@ -60,5 +69,21 @@ fn options(directory: &TempDir) -> OpenOptions {
         cold: ColdStoreConfig::Directory(directory.path().join("cold")),
         environment: Environment::system(),
         budgets: Budgets { journal_bytes: 32 << 20, ..Budgets::default() },
+    }
+}
+
+/// Without the index, which is never needed and may be in the middle of something.
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (name, to) = (entry.file_name(), to.join(entry.file_name()));
+        if name.to_string_lossy().starts_with("index") {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_tree(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), &to).unwrap();
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
-use harness::crash::{Directory, Means, Plan, Report, run};
+use harness::crash::{Directory, Means, MountedPlan, Plan, Report, run, run_mounted};
 use harness::lossy::Lie;
 
 /// Kills the real server under load, cuts its power, and checks what is there after each start.
@@ -19,6 +19,9 @@ struct Arguments {
     /// Rounds with a power loss.
     #[arg(long, default_value_t = 100)]
     power_losses: u32,
+    /// Kills under a load that comes through the mount of a Linux client.
+    #[arg(long, default_value_t = 0)]
+    mounted_kills: u32,
     /// What all choices are made by [default: another one each time].
     #[arg(long)]
     seed: Option<u64>,
@@ -51,14 +54,23 @@ fn main() -> Result<ExitCode> {
     };
     let kills = plan(Means::Kill, arguments.kills);
     let losses = Plan { lie: lie.transpose()?, ..plan(Means::PowerLoss, arguments.power_losses) };
-    writeln!(std::io::stderr(), "seed {seed}: {} kills and {} power losses", kills.rounds, losses.rounds)?;
+    let mounted = MountedPlan { means: Means::Kill, lie: None, kills: arguments.mounted_kills, seed };
+    writeln!(
+        std::io::stderr(),
+        "seed {seed}: {} kills, {} kills under a mount and {} power losses",
+        kills.rounds,
+        mounted.kills,
+        losses.rounds
+    )?;
     let start = Instant::now();
-    // Both at once: each of them waits most of its time.
+    // All at once: each of them waits most of its time.
     let report = scope(|scope| {
         let kills = scope.spawn(|| run(&kills));
+        let mounted = scope.spawn(|| run_mounted(&mounted));
         let losses = run(&losses);
         let mut report = kills.join().map_err(|_| anyhow!("the kills panicked"))??;
         report.add(losses?);
+        report.add(mounted.join().map_err(|_| anyhow!("the kills under a mount panicked"))??);
         Ok::<Report, anyhow::Error>(report)
     })?;
     for (what, texts) in [("lost", &report.lost), ("leaked", &report.leaked)] {

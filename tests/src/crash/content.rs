@@ -1,5 +1,8 @@
 //! What a file may hold: bytes that must be there, and bytes that were written UNSTABLE and not yet committed.
 
+/// What a Linux client keeps and sends as one.
+const PAGE_BYTES: usize = 4096;
+
 /// An UNSTABLE write that no COMMIT has covered: each of its bytes may be there or not.
 #[derive(Debug, Clone)]
 struct Maybe {
@@ -58,6 +61,16 @@ impl Content {
 
     pub(crate) fn write_unstable(&mut self, offset: usize, bytes: Vec<u8>) {
         self.maybe.push(Maybe { offset, bytes });
+    }
+
+    /// What is written into the memory of a client, which sends it page by page, when it wants.
+    pub(crate) fn write_into_pages(&mut self, offset: usize, bytes: &[u8]) {
+        let (mut at, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let (page, later) = rest.split_at((PAGE_BYTES - at % PAGE_BYTES).min(rest.len()));
+            self.maybe.push(Maybe { offset: at, bytes: page.to_vec() });
+            (at, rest) = (at + page.len(), later);
+        }
     }
 
     pub(crate) fn commit(&mut self) {
@@ -140,6 +153,19 @@ mod tests {
         content.commit();
         assert_eq!(content.check(b"aabbbb"), Ok(()));
         assert!(content.check(b"aaabbb").is_err());
+    }
+
+    #[test]
+    fn pages_arrive_one_by_one() {
+        let mut content = Content::default();
+        content.write_into_pages(4000, &[7; 5000]);
+        for good in [0, 4096, 8192, 9000] {
+            assert_eq!(
+                content.check(&[&vec![0; good.min(4000)][..], &vec![7; good.max(4000) - 4000]].concat()),
+                Ok(())
+            );
+        }
+        assert!(content.check(&[0; 5000]).is_err(), "no page ends there");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::dice::Dice;
 use super::leaks;
-use super::model::{Body, Model};
+use super::model::{Body, Model, Way};
 use super::observe::{Observed, inodes, is_stale, observe};
 use super::oracle::judge;
 use super::report::Report;
@@ -60,7 +60,7 @@ pub enum Directory {
 const WORKERS: usize = 4;
 const LOAD_MS_MIN: u64 = 20;
 /// Small budgets: so much happens meanwhile in the background.
-const BUDGETS: &str = "[budgets]\njournal = \"16MiB\"\noverlay = \"2MiB\"\nindex_cache = \"8MiB\"\nwrite_buffer = \"8MiB\"\n\
+pub(super) const BUDGETS: &str = "[budgets]\njournal = \"16MiB\"\noverlay = \"2MiB\"\nindex_cache = \"8MiB\"\nwrite_buffer = \"8MiB\"\n\
                        block_cache = \"8MiB\"\nsegment = \"2MiB\"\nobject = \"1MiB\"\n";
 /// Unlinked files go when the grace period is over.
 const RELEASE_LIMIT: Duration = Duration::from_secs(20);
@@ -145,7 +145,8 @@ impl Lane {
         let to_primary = if dice.percent(50) { "on-first-access" } else { "never" };
         server.command(&["lifecycle", "set", "--to-ia", "2s", "--to-primary", to_primary])?.succeeded()?;
         let start = Instant::now();
-        let workers = (0..WORKERS).map(|number| Worker::new(number, dice.fork(), start)).collect();
+        let workers =
+            (0..WORKERS).map(|number| Worker::new(number, Way::Native, dice.fork(), start)).collect();
         let (plan, story) = (*plan, Vec::new());
         let mut lane = Lane { plan, dice, server, cold, workers, index: IndexFate::Safe, story, report };
         lane.connect()?;
@@ -364,7 +365,8 @@ impl Lane {
     }
 }
 
-fn check_worker(worker: &mut Worker) -> Result<(Observed, Vec<String>)> {
+/// What there is of a worker, and what is wrong with it.
+pub(super) fn check_worker(worker: &mut Worker) -> Result<(Observed, Vec<String>)> {
     let (own, prefix) = (worker.directory(), worker.prefix());
     let observed = observe(worker.session()?, &own, &prefix)?;
     let in_flight = worker.in_flight.clone();
@@ -375,23 +377,12 @@ fn check_worker(worker: &mut Worker) -> Result<(Observed, Vec<String>)> {
     Ok((observed, wrong))
 }
 
-fn paths_of_files(model: &Model, own: &str) -> Result<Vec<String>> {
-    let mut paths = std::collections::BTreeMap::from([
-        (super::model::OWN, format!("/{own}")),
-        (super::model::SHARED, "/shared".to_owned()),
-    ]);
+/// A path of each regular file.
+pub(super) fn paths_of_files(model: &Model, own: &str) -> Result<Vec<String>> {
     let mut files = std::collections::BTreeMap::new();
-    for (place, node) in model.places()? {
-        let directory = paths.get(&place.directory).context("a directory comes before what is in it")?;
-        let path = format!("{directory}/{}", place.name);
-        match &model.node(node)?.body {
-            Body::File(_) => {
-                files.insert(node, path);
-            }
-            Body::Directory(_) => {
-                paths.insert(node, path);
-            }
-            Body::Symlink(_) => {}
+    for (node, path) in model.paths(own)? {
+        if matches!(model.node(node)?.body, Body::File(_)) {
+            files.insert(node, path);
         }
     }
     Ok(files.into_values().collect())

@@ -1,6 +1,6 @@
 //! The reference model of one worker's part of the tree: a directory of its own, and its names in the shared one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -110,9 +110,21 @@ impl Node {
     }
 }
 
+/// By what way a worker gets at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It sends each operation itself.
+    Native,
+    /// A mount of the kernel's: what is not synced is in the client's memory, and goes page by page.
+    Mount,
+}
+
 /// A worker's part of the tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
+    pub(crate) way: Way,
+    /// Files that stay open on a mount; all others are committed when they are closed.
+    open: BTreeSet<NodeId>,
     nodes: BTreeMap<NodeId, Node>,
     next: u64,
     /// Handles of what was removed.
@@ -123,10 +135,10 @@ pub(crate) struct Model {
 const GONE_MAX: usize = 16;
 
 impl Model {
-    pub(crate) fn new() -> Model {
+    pub(crate) fn new(way: Way) -> Model {
         let empty = || Node::new(Body::Directory(BTreeMap::new()));
         let nodes = BTreeMap::from([(OWN, empty()), (SHARED, empty())]);
-        Model { nodes, next: 2, gone: Vec::new() }
+        Model { way, open: BTreeSet::new(), nodes, next: 2, gone: Vec::new() }
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
@@ -191,6 +203,23 @@ impl Model {
         Ok(places)
     }
 
+    /// Where the names of all nodes stand: directories come before what is in them.
+    pub(crate) fn paths(&self, own: &str) -> Result<Vec<(NodeId, String)>> {
+        let mut directories = BTreeMap::from([(OWN, format!("/{own}")), (SHARED, "/shared".to_owned())]);
+        let mut paths: Vec<(NodeId, String)> =
+            directories.iter().map(|(node, path)| (*node, path.clone())).collect();
+        for (place, node) in self.places()? {
+            let directory = directories.get(&place.directory);
+            let directory = directory.context("a directory comes before what is in it")?;
+            let path = format!("{directory}/{}", place.name);
+            if matches!(self.node(node)?.body, Body::Directory(_)) {
+                directories.insert(node, path.clone());
+            }
+            paths.push((node, path));
+        }
+        Ok(paths)
+    }
+
     /// How many names a file has, or how many links a directory shows.
     pub(crate) fn links(&self, id: NodeId) -> u32 {
         let directories = self.nodes.values().filter_map(|node| match &node.body {
@@ -213,9 +242,20 @@ impl Model {
     /// Does what a server does.
     pub(crate) fn apply(&mut self, operation: &Operation) -> Result<()> {
         match operation {
-            Operation::Create { place, .. } => self.make(place, Body::File(Content::default())),
+            Operation::Create { place, close } => {
+                self.make(place, Body::File(Content::default()))?;
+                if *close == Close::Never {
+                    self.open.extend(self.find(place)?);
+                }
+                Ok(())
+            }
             Operation::MakeDirectory(place) => self.make(place, Body::Directory(BTreeMap::new())),
-            Operation::Symlink { place, target } => self.make(place, Body::Symlink(target.clone())),
+            Operation::Symlink { place, target } => {
+                self.make(place, Body::Symlink(target.clone()))?;
+                let link = self.find(place)?.filter(|_| self.way == Way::Mount);
+                // The kernel makes them so.
+                link.map_or(Ok(()), |link| self.node_mut(link).map(|node| node.mode = 0o777))
+            }
             Operation::Link { node, place } => {
                 self.entries_mut(place.directory)?.insert(place.name.clone(), *node);
                 Ok(())
@@ -227,12 +267,14 @@ impl Model {
                 if self.find(to)? == Some(node) {
                     return Ok(());
                 }
+                self.close(to)?;
                 self.entries_mut(from.directory)?.remove(&from.name);
                 let replaced = self.entries_mut(to.directory)?.insert(to.name.clone(), node);
                 replaced.into_iter().for_each(|replaced| self.unlinked(replaced));
                 Ok(())
             }
             Operation::Remove(place) => {
+                self.close(place)?;
                 let removed = self.entries_mut(place.directory)?.remove(&place.name);
                 self.unlinked(removed.context("a removal of nothing")?);
                 Ok(())
@@ -252,10 +294,17 @@ impl Model {
             }
             Operation::Write { node, offset, length, seed, stable } => {
                 self.node_mut(*node)?.mtime = None;
+                let (way, closed) = (self.way, !self.open.contains(node));
                 let (content, bytes) = (self.content_mut(*node)?, noise(*seed, *length));
-                match stable {
-                    Stable::FileSync => content.write_durably(*offset, &bytes),
-                    Stable::Unstable => content.write_unstable(*offset, bytes),
+                match (way, stable) {
+                    (Way::Native, Stable::FileSync) => content.write_durably(*offset, &bytes),
+                    (Way::Native, Stable::Unstable) => content.write_unstable(*offset, bytes),
+                    (Way::Mount, stable) => {
+                        content.write_into_pages(*offset, &bytes);
+                        if *stable == Stable::FileSync || closed {
+                            content.commit();
+                        }
+                    }
                 }
                 Ok(())
             }
@@ -264,6 +313,17 @@ impl Model {
                 Ok(())
             }
         }
+    }
+
+    /// On a mount a file is closed before its name goes.
+    fn close(&mut self, place: &Place) -> Result<()> {
+        if self.way == Way::Mount
+            && let Some(node) = self.find(place)?
+            && self.open.remove(&node)
+        {
+            self.content_mut(node)?.commit();
+        }
+        Ok(())
     }
 
     fn make(&mut self, place: &Place, body: Body) -> Result<()> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::model::{Body, Known, Model, NodeId, OWN, Operation, SHARED};
+use super::dice::noise;
+use super::model::{Body, Known, Model, NodeId, OWN, Operation, SHARED, Way};
 use super::observe::{Observed, Seen, SeenNode};
 use crate::load::compound::{Kind, Stable};
 
@@ -48,6 +49,11 @@ fn begin(model: &mut Model, operation: &Operation) -> Result<()> {
         _ => false,
     };
     match operation {
+        Operation::Write { node, offset, length, seed, .. } if model.way == Way::Mount => {
+            model.node_mut(*node)?.mtime = None;
+            model.content_mut(*node)?.write_into_pages(*offset, &noise(*seed, *length));
+            Ok(())
+        }
         Operation::Write { node, offset, length, seed, .. } if by_byte => {
             let (node, offset, length, seed) = (*node, *offset, *length, *seed);
             model.apply(&Operation::Write { node, offset, length, seed, stable: Stable::Unstable })

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use super::dice::{Dice, noise};
 use super::generate::Generator;
-use super::model::{Close, Known, Model, NodeId, OWN, Operation, Place, SHARED};
+use super::model::{Close, Known, Model, NodeId, OWN, Operation, Place, SHARED, Way};
 use crate::load::compound::{ANONYMOUS, CURRENT_STATE, Compound, Facts, Stable, Written};
 use crate::load::session::{Session, SessionError};
 
@@ -43,10 +43,10 @@ struct Answer {
 }
 
 impl Worker {
-    pub(crate) fn new(number: usize, mut dice: Dice, start: Instant) -> Worker {
+    pub(crate) fn new(number: usize, way: Way, mut dice: Dice, start: Instant) -> Worker {
         Worker {
             number,
-            model: Model::new(),
+            model: Model::new(way),
             in_flight: None,
             acknowledged: 0,
             generator: Generator::new(dice.fork(), format!("w{number}-")),
@@ -100,6 +100,23 @@ impl Worker {
                 Err(_) => return Ok(()),
             }
         }
+        Ok(())
+    }
+
+    /// The next operation.
+    pub(crate) fn next(&mut self) -> Result<Operation> {
+        self.generator.next(&self.model)
+    }
+
+    /// Knows what another process has done that was made as this one: so many operations were acknowledged, and the next one is in flight.
+    pub(crate) fn replay(&mut self, acknowledged: u64) -> Result<()> {
+        for _ in 0..acknowledged {
+            let operation = self.next()?;
+            self.acknowledge(&operation, Answer::default())?;
+        }
+        let operation = self.next()?;
+        self.note("sent", &operation);
+        self.in_flight = Some(operation);
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! The hard cases, each by its name.
 
+use std::time::Duration;
+
 use super::invariants::extents;
 use super::*;
+use crate::data::{BlockIdentity, PlainBlock};
 use crate::error::Error;
 use crate::file_system::{SeekFor, Sought};
-use crate::identity::SegmentId;
+use crate::identity::{BlockIndex, ContentId, SegmentId};
 
 fn range(length: usize) -> Vec<u8> {
     noise(7, length)
@@ -337,4 +340,23 @@ async fn a_missing_segment_is_an_error_and_never_zeros() {
     world.write(file, 0, b"x", Stability::FileSync).await;
     assert!(matches!(world.volume.fold_pieces(true).await, Err(Error::Corrupt { .. })));
     assert!(world.directory.path().exists());
+}
+
+/// A write or a truncation may overtake a flush whose blocks are in a segment already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_nobody_points_to_goes_when_it_is_closed() {
+    let world = World::new().await;
+    let volume = &world.volume;
+    let identity = BlockIdentity { content: ContentId(1), block: BlockIndex(0) };
+    let block = PlainBlock { identity, bytes: Bytes::from(noise(1, 4096)) };
+    let segment = {
+        let _writing = volume.data_writes.read().await;
+        volume.append_standard(vec![block]).await.unwrap()[0].segment
+    };
+    let there = || volume.standard.list().unwrap().iter().any(|(id, _)| *id == segment);
+    volume.release_segments(Duration::ZERO).await.unwrap();
+    assert!(there(), "more may be appended to it");
+    volume.standard.close_active().await.unwrap();
+    volume.release_segments(Duration::ZERO).await.unwrap();
+    assert!(!there());
 }

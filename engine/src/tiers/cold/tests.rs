@@ -233,6 +233,33 @@ async fn a_long_directory_takes_a_second_request() {
     assert_eq!(tier.requests().get - before, 2);
 }
 
+/// Objects are asked for one by one where it matters.
+#[tokio::test]
+async fn a_list_may_be_stale_and_the_length_of_an_object_is_not() {
+    let store = FaultyStore::new(&[]);
+    let config = ColdStoreConfig::Bucket {
+        name: "bucket".into(),
+        prefix: String::new(),
+        endpoint: None,
+        region: None,
+    };
+    let file_system = FileSystemId::from_random(FILE_SYSTEM);
+    let tier = ColdTier::over(store.clone(), &config, file_system, Environment::system(), &keys());
+    let end = tier.put(SEGMENT, blocks()).await.unwrap()[3].end();
+    store.lag(1, 100);
+    assert_eq!((tier.list().await.unwrap(), tier.length(SEGMENT).await.unwrap()), (vec![], Some(end)));
+    tier.delete(SEGMENT).await.unwrap();
+    assert_eq!(
+        (tier.list().await.unwrap(), tier.length(SEGMENT).await.unwrap()),
+        (vec![(SEGMENT, end)], None)
+    );
+    // The probe's object is shown too when it is long gone.
+    tier.probe().await.unwrap();
+    assert_eq!(tier.strays().await.unwrap(), Vec::<String>::new());
+    store.lag(1, 0);
+    assert!(tier.list().await.unwrap().is_empty());
+}
+
 #[test]
 fn objects_are_named_by_file_system_and_segment() {
     let bucket = ColdStoreConfig::Bucket {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -47,6 +47,7 @@ pub(crate) struct FaultyStore {
     plan: Mutex<VecDeque<Fault>>,
     habit: Mutex<Fault>,
     storm: Mutex<Storm>,
+    lag: Arc<Mutex<Lag>>,
     requests: AtomicUsize,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
@@ -59,7 +60,8 @@ impl FaultyStore {
             objects: InMemory::new(),
             plan: Mutex::new(plan.iter().copied().collect()),
             habit: Mutex::new(Fault::Pass),
-            storm: Mutex::new(Storm { random: 1, percent: 0 }),
+            storm: Mutex::new(Storm { random: Random(1), percent: 0 }),
+            lag: Arc::default(),
             requests: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
@@ -73,7 +75,20 @@ impl FaultyStore {
 
     /// From now on so many of a hundred requests meet a fault, by the seed.
     pub(crate) fn storm(&self, seed: u64, percent: u64) {
-        *self.storm.lock() = Storm { random: seed | 1, percent };
+        *self.storm.lock() = Storm { random: Random(seed | 1), percent };
+    }
+
+    /// From now on so many of a hundred objects that were put or deleted lately are listed as they were before, by the seed. Each
+    /// list is stale in its own way. What was changed before stays in doubt.
+    pub(crate) fn lag(&self, seed: u64, percent: u64) {
+        let mut lag = self.lag.lock();
+        (lag.random, lag.percent) = (Random(seed | 1), percent);
+    }
+
+    /// The last parts of the names of the objects that there are.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        let listed: Vec<ObjectMeta> = self.objects.list(None).try_collect().await.unwrap();
+        listed.iter().filter_map(|object| Some(object.location.filename()?.to_owned())).collect()
     }
 
     /// Requests that arrived or tried to.
@@ -107,20 +122,59 @@ impl FaultyStore {
     }
 }
 
+#[derive(Debug, Default)]
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Lists that do not know yet what was changed lately.
+#[derive(Debug, Default)]
+struct Lag {
+    random: Random,
+    percent: u64,
+    /// The last changes, of each object the last one: what a deleted object was, and nothing for one that was put.
+    changes: VecDeque<(Path, Option<ObjectMeta>)>,
+}
+
+/// Changes of which a list may not know.
+const RECENT: usize = 32;
+
+impl Lag {
+    fn note(&mut self, path: &Path, before: Option<ObjectMeta>) {
+        self.changes.retain(|(other, _)| other != path);
+        self.changes.push_back((path.clone(), before));
+        if self.changes.len() > RECENT {
+            self.changes.pop_front();
+        }
+    }
+
+    fn stale(&mut self, prefix: Option<&Path>, mut objects: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
+        for (path, before) in &self.changes {
+            let listed = prefix.is_none_or(|prefix| path.prefix_matches(prefix));
+            if listed && self.random.below(100) < self.percent {
+                objects.retain(|object| object.location != *path);
+                objects.extend(before.clone());
+            }
+        }
+        objects
+    }
+}
+
 /// Faults by chance.
 #[derive(Debug)]
 struct Storm {
-    random: u64,
+    random: Random,
     percent: u64,
 }
 
 impl Storm {
     fn fault(&mut self) -> Option<Fault> {
-        let mut next = |bound: u64| {
-            self.random =
-                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.random >> 33) % bound
-        };
+        let mut next = |bound| self.random.below(bound);
         (next(100) < self.percent).then(|| match next(8) {
             0 => Fault::Refuse,
             1 => Fault::Status(429),
@@ -173,6 +227,7 @@ impl ObjectStore for FaultyStore {
             options.mode = PutMode::Overwrite;
         }
         let done = self.objects.put_opts(path, kept.into(), options).await?;
+        self.lag.lock().note(path, None);
         if fault == Fault::Forget {
             self.objects.delete(path).await?;
         }
@@ -197,14 +252,31 @@ impl ObjectStore for FaultyStore {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let objects = self.objects.clone();
+        let (objects, lag) = (self.objects.clone(), Arc::clone(&self.lag));
         self.requests.fetch_add(1, Ordering::Relaxed);
-        objects.delete_stream(paths)
+        let each = move |path: Result<Path>| {
+            let (objects, lag) = (objects.clone(), Arc::clone(&lag));
+            async move {
+                let path = path?;
+                let before = objects.head(&path).await;
+                objects.delete(&path).await?;
+                if let Ok(before) = before {
+                    lag.lock().note(&path, Some(before));
+                }
+                Ok(path)
+            }
+        };
+        paths.then(each).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.objects.list(prefix)
+        let (objects, lag, prefix) = (self.objects.clone(), Arc::clone(&self.lag), prefix.cloned());
+        let listed = async move {
+            let objects: Vec<_> = objects.list(prefix.as_ref()).try_collect().await?;
+            Ok::<_, Error>(futures::stream::iter(lag.lock().stale(prefix.as_ref(), objects)).map(Ok))
+        };
+        futures::stream::once(listed).try_flatten().boxed()
     }
 
     async fn put_multipart_opts(

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::super::options::{VerifyOptions, VerifyProgress};
 use super::super::problem::Problem;
 use super::super::report::Unused;
+use super::super::segments::Lengths;
 use super::super::site::Site;
 use super::super::structure::{Found, each_row};
 use super::super::throttle::Throttle;
@@ -14,7 +15,7 @@ use crate::data::format::{DirectoryEntry, SegmentOpener};
 use crate::data::{BlockAddress, BlockIdentity};
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
-use crate::records::{Extent, key};
+use crate::records::{Extent, SegmentRecord, key};
 use crate::tiering::Tier;
 
 /// Where a segment's bytes come from.
@@ -65,17 +66,20 @@ pub(in super::super) async fn check_local(
 
 pub(in super::super) async fn check_objects(
     site: &Site<'_>,
-    objects: &[(SegmentId, u64)],
+    objects: &Lengths,
     options: &VerifyOptions,
     progress: &VerifyProgress,
     found: &mut Found,
 ) -> Result<()> {
     let throttle = Throttle::new(options.bytes_per_second);
-    for &(segment, length) in objects {
+    for (&segment, &length) in objects {
         let bytes = match site.cold.whole(segment, length).await {
             Ok(bytes) => bytes,
-            // Deleted meanwhile, or missing: the structure knows which.
-            Err(Error::Corrupt { .. }) if length > 0 => continue,
+            // Deleted meanwhile, or missing: it may have been in the list long after it was gone.
+            Err(Error::Corrupt { .. }) if length > 0 => {
+                check_missing(site, segment, found).await?;
+                continue;
+            }
             Err(Error::Corrupt { .. }) => bytes::Bytes::new(),
             Err(error) => {
                 found.unsettled.push(format!("object {segment} could not be read: {error}"));
@@ -91,6 +95,24 @@ pub(in super::super) async fn check_objects(
         };
         let source = Source::Object(InMemory(bytes), Box::new(opener));
         check_segment(site, segment, &source, (&throttle, progress), found).await?;
+    }
+    Ok(())
+}
+
+async fn check_missing(site: &Site<'_>, segment: SegmentId, found: &mut Found) -> Result<()> {
+    let tier = Tier::InfrequentAccess;
+    match site.cold.length(segment).await {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            let live = site.row(segment)?.filter(|(row, _)| row.live_bytes > 0);
+            if let Some((SegmentRecord { live_bytes, .. }, _)) = live {
+                let problem = Problem::SegmentMissing { segment, tier, live_bytes };
+                if !found.suspicions.iter().any(|suspicion| suspicion.problem == problem) {
+                    found.add(problem, Vec::new());
+                }
+            }
+        }
+        Err(error) => found.unsettled.push(format!("object {segment} could not be read: {error}")),
     }
     Ok(())
 }

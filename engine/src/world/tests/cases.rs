@@ -20,6 +20,7 @@ fn life(clients: &[&[Op]]) -> Life {
         clients: clients.iter().map(|operations| operations.to_vec()).collect(),
         end: End { step: u64::MAX, how: Crash::PowerFailure, index: IndexFate::Stays },
         storm_percent: 0,
+        lag_percent: 0,
         sync_fails_at: None,
         room_bytes: None,
         clock_back: 0,
