@@ -19,6 +19,7 @@ pub struct Guest {
     port: u16,
     options: String,
     share: Option<PathBuf>,
+    name: Option<String>,
     log: Log,
 }
 
@@ -32,12 +33,18 @@ pub struct RunningGuest {
 impl Guest {
     /// A guest that mounts the server on this port with `vers=4.1`.
     pub fn on(port: u16) -> Guest {
-        Guest { port, options: "vers=4.1".to_owned(), share: None, log: Log::Shown }
+        Guest { port, options: "vers=4.1".to_owned(), share: None, name: None, log: Log::Shown }
     }
 
     /// With other mount options.
     pub fn options(mut self, options: &str) -> Guest {
         options.clone_into(&mut self.options);
+        self
+    }
+
+    /// With a host name, by which the server knows it again when it is booted anew.
+    pub fn named(mut self, name: &str) -> Guest {
+        self.name = Some(name.to_owned());
         self
     }
 
@@ -62,6 +69,9 @@ impl Guest {
             command.args(["--opts", &self.options, "--port", &self.port.to_string()]);
             if let Some(share) = &self.share {
                 command.arg("--share").arg(share);
+            }
+            if let Some(name) = &self.name {
+                command.args(["--name", name]);
             }
             command.args(["/", "--", "bash", "-euo", "pipefail", "-c", script, "guest"]).args(arguments)
         })?;

@@ -18,7 +18,7 @@ fn kills_under_a_mount_lose_and_leak_nothing() -> Result<()> {
 
 #[test]
 fn a_disk_that_lies_is_found_out_through_a_mount() -> Result<()> {
-    let lie = Some(Lie::Journal);
+    let lie = Some(Lie::LastRecord);
     let plan = MountedPlan { means: Means::PowerLoss, lie, kills: LOSSES_MAX, seed: SEED };
     let report = run_mounted(&plan)?;
     ensure!(!report.lost.is_empty(), "it was believed: {report}");

@@ -62,7 +62,9 @@ pub fn run_mounted(plan: &MountedPlan) -> Result<Report> {
     let mut lane = MountedLane::start(plan)?;
     while report.crashes < u64::from(plan.kills) && report.is_clean() {
         let left = plan.kills - u32::try_from(report.crashes)?;
-        let wrong = lane.guest_life(left.min(KILLS_PER_GUEST), &mut report);
+        // With a lie the oracle shall see it first, not the client.
+        let kills = if plan.lie.is_some() { 1 } else { KILLS_PER_GUEST };
+        let wrong = lane.guest_life(left.min(kills), &mut report);
         report.lost.extend(wrong.unwrap_or_else(|error| vec![format!("{error:#}")]));
     }
     if report.is_clean() {
@@ -70,8 +72,12 @@ pub fn run_mounted(plan: &MountedPlan) -> Result<Report> {
         report.leaked = leaks::leaks(&lane.server, &lane.server.work().join("cold"), &files)?;
     }
     if !report.is_clean() {
-        let kept =
-            format!("; seed {}, through the mount, kept in {}", plan.seed, lane.server.keep().display());
+        let kept = match plan.lie {
+            // It was expected.
+            Some(_) => String::new(),
+            None => format!(", kept in {}", lane.server.keep().display()),
+        };
+        let kept = format!("; seed {}, through the mount{kept}", plan.seed);
         report.lost.iter_mut().chain(&mut report.leaked).for_each(|text| text.push_str(&kept));
     }
     Ok(report)
@@ -110,7 +116,7 @@ impl MountedLane {
         let program = program.to_str().context("an odd path")?;
         let (first_text, seed_text, count) = (first.to_string(), seed.to_string(), WORKERS.to_string());
         let arguments = [program, "/mnt", &first_text, &count, &seed_text];
-        let mut guest = Guest::on(self.server.port()).without_log().start(SCRIPT, &arguments)?;
+        let mut guest = self.guest().start(SCRIPT, &arguments)?;
         let mut story = Vec::new();
         for kill in 1..=kills {
             let before = total(&acknowledged(&guest)?);
@@ -135,7 +141,7 @@ impl MountedLane {
         self.cut(&mut story)?;
         self.server.restart()?;
         // The guest comes back and reclaims nothing: the grace period is over, and nothing is kept for it any more.
-        Guest::on(self.server.port()).without_log().run(PROGRESS_LIMIT, "true", &[])?;
+        self.guest().run(PROGRESS_LIMIT, "true", &[])?;
         for (number, mut worker) in
             (first..first + WORKERS).zip(guest::workers(first, WORKERS, seed, self.start))
         {
@@ -143,6 +149,12 @@ impl MountedLane {
             self.workers.push(worker);
         }
         self.check(&story)
+    }
+
+    /// The one client that there is: under the name of the former guest.
+    fn guest(&self) -> Guest {
+        let port = self.server.port();
+        Guest::on(port).named(&format!("tidefs-crash-{port}")).without_log()
     }
 
     /// What was not synced is lost, if the power is.
