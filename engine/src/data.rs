@@ -7,9 +7,11 @@ pub(crate) mod audit;
 pub(crate) mod block;
 pub(crate) mod cache;
 pub(crate) mod format;
+pub(crate) mod part;
 pub(crate) mod runs;
 pub(crate) mod standard;
 
 pub(crate) use block::{BlockAddress, BlockIdentity, PlainBlock};
 pub(crate) use cache::BlockCache;
+pub(crate) use part::BlockPart;
 pub(crate) use standard::StandardTier;

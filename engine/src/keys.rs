@@ -30,5 +30,5 @@ pub(crate) use provider::KeyProvider;
 pub use provider::{KeySource, KeySourceKind};
 pub(crate) use ring::KeyRing;
 pub(crate) use sealed_file::SealedFile;
-pub(crate) use sealing::{DataKey, IdentitySecret, SEAL_BYTES, SealingKey};
+pub(crate) use sealing::{DataKey, IdentitySecret, NotAuthentic, SEAL_BYTES, SealingKey};
 pub use status::{KeyGenerationStatus, KeyStatus, ResealStatus};

@@ -12,6 +12,7 @@ mod layout;
 mod link;
 mod lookup;
 mod notes;
+mod open_extents;
 mod permission;
 mod read;
 mod read_directory;

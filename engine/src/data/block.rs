@@ -10,7 +10,7 @@
 //! | 21 | 4 | frame number |
 //! | 25 | 3 | sealed bytes |
 //! | 28 | 3 | plain bytes, 1 to 65,536 |
-//! | 31 | 1 | codec: 0 plain, 1 zstd |
+//! | 31 | 1 | codec: 0 plain, 1 zstd, 2 cells |
 
 use bytes::Bytes;
 
@@ -36,6 +36,8 @@ pub(crate) enum Codec {
     Plain,
     /// With zstd; always smaller than plain.
     Zstd,
+    /// As they are, in cells of [`CELL_BYTES`] that are sealed one by one, so that a page is read without the rest; more than one cell.
+    Cells,
 }
 
 /// A block to be stored.
@@ -69,14 +71,19 @@ pub(crate) const OFFSET_MAX: u64 = (1 << 40) - 1;
 /// The most plain bytes of a block.
 pub(crate) const PLAIN_BYTES_MAX: u32 = 65_536;
 
+/// Plain bytes of a cell; the last one of a block may be shorter. A page: what a database reads and a client caches.
+pub(crate) const CELL_BYTES: u32 = 4096;
+
 const SEAL_BYTES_U32: u32 = 16;
 const _: () = assert!(BLOCK_BYTES == PLAIN_BYTES_MAX as u64 && SEAL_BYTES == SEAL_BYTES_U32 as usize);
+const _: () = assert!(PLAIN_BYTES_MAX.is_multiple_of(CELL_BYTES));
 
 impl Codec {
     pub(super) fn to_byte(self) -> u8 {
         match self {
             Codec::Plain => 0,
             Codec::Zstd => 1,
+            Codec::Cells => 2,
         }
     }
 
@@ -84,6 +91,7 @@ impl Codec {
         match byte {
             0 => Ok(Codec::Plain),
             1 => Ok(Codec::Zstd),
+            2 => Ok(Codec::Cells),
             _ => Err(Malformed("unknown block codec")),
         }
     }
@@ -97,9 +105,15 @@ impl Codec {
         let fits = match self {
             Codec::Plain => sealed_bytes == plain_sealed,
             Codec::Zstd => (SEAL_BYTES_U32 + 1..plain_sealed).contains(&sealed_bytes),
+            Codec::Cells => plain_bytes > CELL_BYTES && sealed_bytes == cells_sealed_bytes(plain_bytes),
         };
         if fits { Ok(()) } else { Err(Malformed("sealed length contradicts the block length")) }
     }
+}
+
+/// Sealed bytes of a block in cells.
+pub(super) fn cells_sealed_bytes(plain_bytes: u32) -> u32 {
+    plain_bytes + plain_bytes.div_ceil(CELL_BYTES) * SEAL_BYTES_U32
 }
 
 impl PlainBlock {

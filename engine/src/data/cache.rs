@@ -1,8 +1,8 @@
-//! Opened blocks in memory.
+//! Opened blocks in memory, and cells of blocks of which only those were wanted.
 //!
 //! An address is never reused for other bytes, so nothing here ever has to be invalidated.
 
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -21,7 +21,22 @@ const SHARD_BLOCKS_MIN: u64 = 32;
 /// Opened blocks up to a budget; which ones stay follows recency and frequency, so that one scan does not sweep out all.
 #[derive(Debug)]
 pub(crate) struct BlockCache {
-    cache: Cache<BlockAddress, Bytes, BlockWeight, AddressHash>,
+    cache: Cache<Key, Bytes, BlockWeight, AddressHash>,
+}
+
+/// A block, or one cell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    address: BlockAddress,
+    cell: Option<u32>,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // A segment has one block at an offset, which is below 2⁴⁰, and that has few cells.
+        self.address.segment.hash(state);
+        state.write_u64(self.address.offset << 8 | self.cell.map_or(0, |cell| u64::from(cell) + 1));
+    }
 }
 
 /// Addresses are random already, so that nobody can make them collide; and one run evicts what another one does.
@@ -30,8 +45,8 @@ type AddressHash = BuildHasherDefault<DefaultHasher>;
 #[derive(Debug, Clone)]
 struct BlockWeight;
 
-impl Weighter<BlockAddress, Bytes> for BlockWeight {
-    fn weight(&self, _: &BlockAddress, bytes: &Bytes) -> u64 {
+impl Weighter<Key, Bytes> for BlockWeight {
+    fn weight(&self, _: &Key, bytes: &Bytes) -> u64 {
         bytes.len() as u64 + ENTRY_OVERHEAD_BYTES
     }
 }
@@ -63,12 +78,27 @@ impl BlockCache {
 
     /// The block, if it is here.
     pub(crate) fn get(&self, address: &BlockAddress) -> Option<Bytes> {
-        self.cache.get(address)
+        self.cache.get(&Key { address: *address, cell: None })
+    }
+
+    /// A cell of the block, if it is here by itself.
+    pub(crate) fn cell(&self, address: &BlockAddress, cell: u32) -> Option<Bytes> {
+        self.cache.get(&Key { address: *address, cell: Some(cell) })
+    }
+
+    /// Whether that cell is here by itself; it is not used by this.
+    pub(crate) fn has_cell(&self, address: &BlockAddress, cell: u32) -> bool {
+        self.cache.contains_key(&Key { address: *address, cell: Some(cell) })
     }
 
     /// Keeps a block.
     pub(crate) fn insert(&self, address: BlockAddress, bytes: Bytes) {
-        self.cache.insert(address, bytes);
+        self.cache.insert(Key { address, cell: None }, bytes);
+    }
+
+    /// Keeps a cell of a block.
+    pub(crate) fn insert_cell(&self, address: BlockAddress, cell: u32, bytes: Bytes) {
+        self.cache.insert(Key { address, cell: Some(cell) }, bytes);
     }
 
     /// The block, loaded if it is not here. Concurrent calls for one block share one load; if it fails, its caller gets the
@@ -78,7 +108,17 @@ impl BlockCache {
         address: BlockAddress,
         load: impl Future<Output = Result<Bytes>>,
     ) -> Result<Bytes> {
-        self.cache.get_or_insert_async(&address, load).await
+        self.cache.get_or_insert_async(&Key { address, cell: None }, load).await
+    }
+
+    /// The same of a cell of a block.
+    pub(crate) async fn get_or_load_cell(
+        &self,
+        address: BlockAddress,
+        cell: u32,
+        load: impl Future<Output = Result<Bytes>>,
+    ) -> Result<Bytes> {
+        self.cache.get_or_insert_async(&Key { address, cell: Some(cell) }, load).await
     }
 
     /// Memory taken now.

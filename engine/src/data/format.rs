@@ -9,7 +9,7 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | magic `tidefsSG` |
-//! | 8 | 4 | format version, 1 |
+//! | 8 | 4 | format version, 2; in version 1 no frame is in cells |
 //! | 12 | 16 | segment id |
 //! | 28 | 16 | tag over the above, counter 0 |
 //!
@@ -32,13 +32,14 @@
 //! | 8 | 8 | block |
 //! | 16 | 4 | sealed bytes |
 //! | 20 | 4 | plain bytes |
-//! | 24 | 1 | codec: 0 plain, 1 zstd |
+//! | 24 | 1 | codec: 0 plain, 1 zstd, 2 cells |
 //!
-//! The frames follow: packed bytes, sealed, tag at the end.
+//! The frames follow: packed bytes, sealed, tag at the end. A frame in cells is a row of up to 16 of them: 4,096 plain bytes (the last one
+//! what is left), sealed, tag at the end. Cell *c* of frame *f* is sealed with counter *f* + *c* × 2³², which no other seal has.
 //!
 //! The key is derived for the purpose `segment` and the segment's id from the data key whose generation the id ends with. Each seal binds one
 //! letter for its kind (`H`, `B`, `D`, `F`), the file system's id, the segment's id and the offset; a frame also its number,
-//! content, block, codec and plain length. So nothing can be swapped, spliced, or moved to another file system.
+//! content, block, codec and plain length, a cell these and its place among the cells of its frame. So nothing can be swapped, spliced, or moved to another file system.
 
 mod batch;
 mod frame;

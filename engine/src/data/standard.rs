@@ -1,7 +1,8 @@
 //! The Standard tier: segments as local files.
 //!
 //! The directory holds one file for each segment, named by its id in 32 hexadecimal digits, with the bytes of
-//! [`super::format`] and nothing else. Blocks are stored as they are: hot data is not worth the time to compress it.
+//! [`super::format`] and nothing else. Blocks are stored as they are: hot data is not worth the time to compress it. Those of more than a
+//! page are sealed in cells, so that a page is read without the rest.
 //!
 //! # Crash consistency
 //! [`StandardTier::append`] returns when the blocks are durable and so is the name of their file (rule D1: the caller
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::audit::AuditStep;
 use super::block::{BlockAddress, BlockIdentity, PlainBlock};
 use super::format::{DirectoryEntry, PackedBlock};
+use super::part::BlockPart;
 use super::runs::{RunLimits, Wanted, runs};
 use crate::disk::Disk;
 use crate::environment::Environment;
@@ -135,7 +137,7 @@ impl StandardTier {
         if blocks.len() > writer::REQUEST_BLOCKS_MAX {
             return Err(Error::Invalid { what: "too many blocks in one append" });
         }
-        let blocks = blocks.into_iter().map(PackedBlock::plain).collect::<Result<_>>()?;
+        let blocks = blocks.into_iter().map(PackedBlock::in_cells).collect::<Result<_>>()?;
         self.order(|reply| Order::Append { blocks, reply }).await
     }
 
@@ -151,26 +153,31 @@ impl StandardTier {
 
     /// Reads a block. [`Error::Corrupt`] if the segment is gone or its bytes are not the ones that were stored.
     pub(crate) async fn read(&self, address: &BlockAddress, identity: BlockIdentity) -> Result<Bytes> {
-        let mut waiting = self.patience.wait();
-        if let Some(block) = self.read_here(address, identity, &mut waiting).await? {
-            return Ok(block);
-        }
-        let mut blocks = self.read_many(&[(*address, identity)]).await?;
-        blocks.pop().ok_or_else(|| Error::corrupt("a read gave no block"))
+        self.read_part(&BlockPart::whole(*address), identity).await
     }
 
-    /// Reads a block on the caller's thread, if the system has its bytes or gets them soon.
+    /// The same of a part of a block: the other parts are neither read nor looked at.
+    pub(crate) async fn read_part(&self, part: &BlockPart, identity: BlockIdentity) -> Result<Bytes> {
+        let mut waiting = self.patience.wait();
+        if let Some(bytes) = self.read_here(part, identity, &mut waiting).await? {
+            return Ok(bytes);
+        }
+        let (files, part) = (Arc::clone(&self.files), *part);
+        blocking(move || files.read_part(&part, identity)).await
+    }
+
+    /// Reads a part of a block on the caller's thread, if the system has its bytes or gets them soon.
     async fn read_here(
         &self,
-        address: &BlockAddress,
+        part: &BlockPart,
         identity: BlockIdentity,
         waiting: &mut Waiting<'_>,
     ) -> Result<Option<Bytes>> {
-        let Some(mut attempt) = self.files.attempt(address) else { return Ok(None) };
+        let Some(mut attempt) = self.files.attempt(part) else { return Ok(None) };
         while waiting.looks_again() {
-            if let Some(block) = attempt.look(identity)? {
+            if let Some(bytes) = attempt.look(identity)? {
                 waiting.found();
-                return Ok(Some(block));
+                return Ok(Some(bytes));
             }
             tokio::task::yield_now().await;
         }

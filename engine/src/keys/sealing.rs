@@ -104,10 +104,21 @@ impl SealingKey {
 
     /// What [`SealingKey::seal`] made of the bytes that it returns.
     pub(crate) fn opened(&self, counter: u64, bound: &[u8], sealed: &[u8]) -> Result<Vec<u8>, NotAuthentic> {
-        let (bytes, tag) = sealed.split_last_chunk::<SEAL_BYTES>().ok_or(NotAuthentic)?;
-        let mut plain = vec![0; bytes.len()];
-        self.0.open_into(counter, bound, (bytes, tag), &mut plain).map_err(|_| NotAuthentic)?;
+        let mut plain = vec![0; sealed.len().checked_sub(SEAL_BYTES).ok_or(NotAuthentic)?];
+        self.open_into(counter, bound, sealed, &mut plain)?;
         Ok(plain)
+    }
+
+    /// The same, into a place that is as long as the plain bytes are.
+    pub(crate) fn open_into(
+        &self,
+        counter: u64,
+        bound: &[u8],
+        sealed: &[u8],
+        plain: &mut [u8],
+    ) -> Result<(), NotAuthentic> {
+        let (bytes, tag) = sealed.split_last_chunk::<SEAL_BYTES>().ok_or(NotAuthentic)?;
+        self.0.open_into(counter, bound, (bytes, tag), plain).map_err(|_| NotAuthentic)
     }
 }
 

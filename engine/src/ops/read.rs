@@ -3,19 +3,16 @@
 //! The layers are looked at from the newest to the oldest: buffer, pieces, extents. Data only ever moves from a newer layer
 //! to an older one, and is there before it is gone here, so that a read never falls between two of them.
 
-use std::collections::{BTreeMap, HashMap};
-
 use bytes::Bytes;
 
 use super::layout::{Span, span_of};
 use crate::attributes::FileKind;
 use crate::buffer::clip;
-use crate::data::{BlockAddress, BlockIdentity};
 use crate::error::{Error, Result};
 use crate::file_system::ReadData;
-use crate::identity::{BlockIndex, ContentId, InodeId, SegmentId};
+use crate::identity::{BlockIndex, InodeId};
 use crate::limits::BLOCK_BYTES;
-use crate::records::{Content, Extent};
+use crate::records::Content;
 use crate::tiering::Tier;
 use crate::volume::{Look, Volume};
 
@@ -67,73 +64,11 @@ impl Volume {
         if extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess) {
             self.access_log.note_cold_read(inode);
         }
-        let bases = self.open_extents(id, &extents).await?;
+        let bases = self.open_shown(id, &extents, span).await?;
         self.access_log.touch(inode, self.environment.clock.now());
         let pieces = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes));
         let layers: Vec<_> = pieces.chain(layers).collect();
         Ok(ReadData { parts: cut_parts(&bases, &layers, span), end_of_file })
-    }
-
-    /// Opens what extents show: from the cache, or with as few reads and requests as possible from where they are. The result is in
-    /// the order of the extents: where each starts, and its bytes.
-    pub(crate) async fn open_extents(
-        &self,
-        content: ContentId,
-        extents: &[(BlockIndex, Extent)],
-    ) -> Result<Vec<(u64, Bytes)>> {
-        let mut opened: HashMap<BlockAddress, Bytes> = HashMap::with_capacity(extents.len());
-        for tier in [Tier::Standard, Tier::InfrequentAccess] {
-            // Two extents of one block want it once.
-            let mut missing: BTreeMap<(SegmentId, u32), (BlockAddress, BlockIdentity)> = BTreeMap::new();
-            for (block, extent) in extents.iter().filter(|(_, extent)| extent.tier == tier) {
-                let address = extent.address;
-                match self.cache.get(&address) {
-                    Some(bytes) => drop(opened.insert(address, bytes)),
-                    None => {
-                        let wanted = (address, extent.sealed_as(content, *block));
-                        missing.insert((address.segment, address.frame), wanted);
-                    }
-                }
-            }
-            let missing: Vec<_> = missing.into_values().collect();
-            self.load(tier, &missing, &mut opened).await?;
-        }
-        let show = |(block, extent): &(BlockIndex, Extent)| {
-            let bytes = opened.get(&extent.address).ok_or_else(|| Error::corrupt("a block was not read"))?;
-            Ok((block.start(), extent.show(bytes)))
-        };
-        extents.iter().map(show).collect()
-    }
-
-    async fn load(
-        &self,
-        tier: Tier,
-        missing: &[(BlockAddress, BlockIdentity)],
-        opened: &mut HashMap<BlockAddress, Bytes>,
-    ) -> Result<()> {
-        match (missing, tier) {
-            ([], _) => {}
-            // Concurrent readers of one block share one read of the disk, or one request.
-            ([(address, identity)], Tier::Standard) => {
-                let read = self.standard.read(address, *identity);
-                opened.insert(*address, self.cache.get_or_load(*address, read).await?);
-            }
-            ([(address, identity)], Tier::InfrequentAccess) => {
-                let read = self.cold.read(address, *identity);
-                opened.insert(*address, self.cache.get_or_load(*address, read).await?);
-            }
-            (several, tier) => {
-                let blocks = match tier {
-                    Tier::Standard => self.standard.read_many(several).await?,
-                    Tier::InfrequentAccess => self.cold.read_many(several).await?,
-                };
-                for ((address, _), bytes) in several.iter().zip(blocks) {
-                    self.cache.insert(*address, bytes.clone());
-                    opened.insert(*address, bytes);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

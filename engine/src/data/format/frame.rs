@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::{SealKind, SegmentOpener};
 use crate::codec::Writer;
-use crate::data::block::{BlockAddress, BlockIdentity, Codec, PlainBlock};
+use crate::data::block::{BlockAddress, BlockIdentity, CELL_BYTES, Codec, PlainBlock, cells_sealed_bytes};
+use crate::data::part::BlockPart;
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
-use crate::keys::SEAL_BYTES;
+use crate::keys::{NotAuthentic, SEAL_BYTES};
 
 /// zstd's own default: higher levels cost several times as much for a few per cent.
 const ZSTD_LEVEL: i32 = 3;
@@ -30,6 +31,13 @@ impl PackedBlock {
         Ok(PackedBlock { identity, codec: Codec::Plain, plain_bytes, packed_bytes: plain_bytes, bytes })
     }
 
+    /// As it is, in cells if there is more than one.
+    pub(crate) fn in_cells(block: PlainBlock) -> Result<PackedBlock> {
+        let plain = PackedBlock::plain(block)?;
+        let codec = if plain.plain_bytes > CELL_BYTES { Codec::Cells } else { Codec::Plain };
+        Ok(PackedBlock { codec, ..plain })
+    }
+
     /// Compressed with zstd, unless that makes it no smaller.
     pub(crate) fn compressed(block: PlainBlock) -> Result<PackedBlock> {
         let plain = PackedBlock::plain(block)?;
@@ -45,7 +53,10 @@ impl PackedBlock {
 
     /// Bytes once it is sealed.
     pub(super) fn sealed_bytes(&self) -> u32 {
-        self.packed_bytes + SEAL_BYTES as u32
+        match self.codec {
+            Codec::Plain | Codec::Zstd => self.packed_bytes + SEAL_BYTES as u32,
+            Codec::Cells => cells_sealed_bytes(self.plain_bytes),
+        }
     }
 
     pub(super) fn address(&self, segment: SegmentId, offset: u64, frame: u32) -> BlockAddress {
@@ -61,11 +72,32 @@ impl SegmentOpener {
         address: &BlockAddress,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
+        match address.codec {
+            Codec::Plain | Codec::Zstd => {
+                self.seal_cell(&block.bytes, (address, block.identity), None, buffer)
+            }
+            Codec::Cells => {
+                let mut cells = (0..).zip(block.bytes.chunks(CELL_BYTES as usize));
+                cells.try_for_each(|(cell, bytes)| {
+                    self.seal_cell(bytes, (address, block.identity), Some(cell), buffer)
+                })
+            }
+        }
+    }
+
+    /// Seals a cell, or what is a whole frame.
+    fn seal_cell(
+        &self,
+        bytes: &[u8],
+        (address, identity): (&BlockAddress, BlockIdentity),
+        cell: Option<u32>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
         let start = buffer.len();
-        buffer.extend_from_slice(&block.bytes);
-        let bound = self.frame_bound(address, block.identity);
+        buffer.extend_from_slice(bytes);
+        let bound = self.frame_bound(address, identity, cell);
         let sealed = buffer.get_mut(start..).unwrap_or_default();
-        let tag = self.key.seal_detached(u64::from(address.frame), bound.as_slice(), sealed)?;
+        let tag = self.key.seal_detached(counter(address, cell), bound.as_slice(), sealed)?;
         buffer.extend_from_slice(&tag);
         Ok(())
     }
@@ -77,31 +109,81 @@ impl SegmentOpener {
         identity: BlockIdentity,
         sealed: &[u8],
     ) -> Result<Bytes> {
+        self.open_part(&BlockPart::whole(*address), identity, sealed)
+    }
+
+    /// Opens a part of the block of that identity.
+    pub(crate) fn open_part(
+        &self,
+        part: &BlockPart,
+        identity: BlockIdentity,
+        sealed: &[u8],
+    ) -> Result<Bytes> {
+        let address = part.address();
         let damaged = |what: &str| self.damaged(format!("frame {}: {what}", address.frame));
-        if address.segment != self.segment || sealed.len() != address.sealed_bytes as usize {
+        if address.segment != self.segment || sealed.len() != part.sealed_bytes() {
             return Err(damaged("cut short"));
         }
-        let bound = self.frame_bound(address, identity);
-        let bytes = self
-            .key
-            .opened(u64::from(address.frame), bound.as_slice(), sealed)
-            .map_err(|_| damaged("the sealed bytes do not authenticate"))?;
-        let plain_bytes = address.plain_bytes as usize;
+        let not_authentic = |_| damaged("the sealed bytes do not authenticate");
         let plain = match address.codec {
-            Codec::Plain => bytes,
-            Codec::Zstd => zstd::bulk::decompress(&bytes, plain_bytes)
-                .map_err(|_| damaged("the compressed bytes are malformed"))?,
+            Codec::Plain => self.opened(address, identity, sealed).map_err(not_authentic)?,
+            Codec::Zstd => {
+                let packed = self.opened(address, identity, sealed).map_err(not_authentic)?;
+                zstd::bulk::decompress(&packed, address.plain_bytes as usize)
+                    .map_err(|_| damaged("the compressed bytes are malformed"))?
+            }
+            Codec::Cells => self.open_cells(part, identity, sealed).map_err(not_authentic)?,
         };
-        if plain.len() != plain_bytes {
+        if plain.len() != part.plain_bytes() {
             return Err(damaged("the length contradicts the address"));
         }
         Ok(plain.into())
     }
 
-    pub(super) fn frame_bound(&self, address: &BlockAddress, identity: BlockIdentity) -> Writer {
+    fn opened(
+        &self,
+        address: &BlockAddress,
+        identity: BlockIdentity,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, NotAuthentic> {
+        let bound = self.frame_bound(address, identity, None);
+        self.key.opened(counter(address, None), bound.as_slice(), sealed)
+    }
+
+    fn open_cells(
+        &self,
+        part: &BlockPart,
+        identity: BlockIdentity,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, NotAuthentic> {
+        let address = part.address();
+        let mut plain = vec![0; part.plain_bytes()];
+        let sealed = sealed.chunks(CELL_BYTES as usize + SEAL_BYTES);
+        let mut cells = part.cells().zip(plain.chunks_mut(CELL_BYTES as usize)).zip(sealed);
+        cells.try_for_each(|((cell, plain), sealed)| {
+            let bound = self.frame_bound(address, identity, Some(cell));
+            self.key.open_into(counter(address, Some(cell)), bound.as_slice(), sealed, plain)
+        })?;
+        Ok(plain)
+    }
+
+    pub(super) fn frame_bound(
+        &self,
+        address: &BlockAddress,
+        identity: BlockIdentity,
+        cell: Option<u32>,
+    ) -> Writer {
         let mut bound = self.bound(SealKind::Frame, address.offset);
         bound.u32(address.frame).u64(identity.content.0).u64(identity.block.0);
         bound.u8(address.codec.to_byte()).u32(address.plain_bytes);
+        if let Some(cell) = cell {
+            bound.u32(cell);
+        }
         bound
     }
+}
+
+/// Frame numbers are below 2³² and used once in a segment.
+fn counter(address: &BlockAddress, cell: Option<u32>) -> u64 {
+    u64::from(address.frame) | u64::from(cell.unwrap_or(0)) << 32
 }

@@ -7,7 +7,10 @@ use super::{
     BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, PackedBlock, SealKind, SegmentOpener, SegmentSealer,
 };
 use crate::codec::Writer;
-use crate::data::block::{BlockAddress, BlockIdentity, Codec, OFFSET_MAX, PLAIN_BYTES_MAX, PlainBlock};
+use crate::data::block::{
+    BlockAddress, BlockIdentity, CELL_BYTES, Codec, OFFSET_MAX, PLAIN_BYTES_MAX, PlainBlock,
+};
+use crate::data::part::BlockPart;
 use crate::error::Result;
 use crate::fuzzing::input::{Input, damages};
 use crate::fuzzing::{Decoder, must};
@@ -20,7 +23,7 @@ pub(crate) const DECODERS: &[Decoder] = &[
     Decoder { name: "batch-header", run: batch_header, seeds: batch_header_seeds },
     Decoder { name: "batch-directory", run: directory, seeds: directory_seeds },
     Decoder { name: "frame", run: frame, seeds: frame_seeds },
-    Decoder { name: "block", run: block, seeds: || vec![b"block".to_vec(), vec![7; 5000]] },
+    Decoder { name: "block", run: block, seeds: || vec![b"block".to_vec(), vec![7; 5000], vec![8; 65_536]] },
 ];
 
 pub(crate) const SEGMENT: SegmentId = SegmentId([3; 16]);
@@ -38,7 +41,7 @@ pub(crate) fn opener() -> SegmentOpener {
     must(SegmentOpener::new(file_system(), &keys(), SEGMENT))
 }
 
-/// A segment of two batches with a plain and a compressed block each.
+/// A segment of two batches with a plain block, a compressed one and one in cells each.
 pub(crate) fn genuine() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut sealer = must(SegmentSealer::begin(file_system(), &keys(), SEGMENT, &mut bytes));
@@ -50,6 +53,7 @@ pub(crate) fn genuine() -> Vec<u8> {
         let blocks = [
             must(PackedBlock::plain(block(first, b"some bytes"))),
             must(PackedBlock::compressed(block(first + 1, &[b'z'; 300]))),
+            must(PackedBlock::in_cells(block(first + 2, &[b'c'; 4100]))),
         ];
         must(sealer.seal_batch(&blocks, &mut bytes));
     }
@@ -128,7 +132,7 @@ fn directory(data: &[u8]) {
     let (mut entries, mut content) = (Vec::new(), Writer::new());
     let (mut body_bytes, mut fits) = (contradiction, contradiction == 0);
     while !input.is_empty() {
-        let (codec, plain_bytes) = (Codec::from_byte(input.u8() % 2), input.u32());
+        let (codec, plain_bytes) = (Codec::from_byte(input.u8() % 3), input.u32());
         let sealed_bytes =
             if input.flag() { plain_bytes.wrapping_add(SEAL_BYTES as u32) } else { input.u32() };
         let identity = BlockIdentity { content: ContentId(input.u64()), block: BlockIndex(input.u64()) };
@@ -173,22 +177,36 @@ fn directory_seeds() -> Vec<Vec<u8>> {
 /// Any packed bytes, under a right seal: what opens has the length that the address says, and none is beyond a block.
 fn frame(data: &[u8]) {
     let mut input = Input::new(data);
-    let (codec, plain_bytes) = (must(Codec::from_byte(input.u8() % 2)), input.u32() % (PLAIN_BYTES_MAX + 2));
+    let (codec, plain_bytes) = (must(Codec::from_byte(input.u8() % 3)), input.u32() % (PLAIN_BYTES_MAX + 2));
     let packed = input.rest();
-    let sealed_bytes = u32::try_from(packed.len() + SEAL_BYTES).unwrap_or(u32::MAX);
+    let seals = cells_of(codec, packed).len() * SEAL_BYTES;
+    let sealed_bytes = u32::try_from(packed.len() + seals).unwrap_or(u32::MAX);
     if codec.check(plain_bytes, sealed_bytes).is_err() {
         return;
     }
     let address = BlockAddress { segment: SEGMENT, offset: 44, sealed_bytes, frame: 3, plain_bytes, codec };
     let opener = opener();
-    let mut sealed = packed.to_vec();
-    must(opener.key.seal(3, opener.frame_bound(&address, IDENTITY).as_slice(), &mut sealed));
+    let mut sealed = Vec::new();
+    for (cell, bytes) in cells_of(codec, packed) {
+        let mut bytes = bytes.to_vec();
+        let bound = opener.frame_bound(&address, IDENTITY, cell);
+        must(opener.key.seal(3 | u64::from(cell.unwrap_or(0)) << 32, bound.as_slice(), &mut bytes));
+        sealed.append(&mut bytes);
+    }
     if let Ok(plain) = opener.open_frame(&address, IDENTITY, &sealed) {
         assert_eq!(plain.len(), plain_bytes as usize);
         assert!(codec == Codec::Zstd || plain == packed);
     }
     let other = BlockIdentity { block: BlockIndex(7), ..IDENTITY };
     assert!(opener.open_frame(&address, other, &sealed).is_err(), "the identity is bound");
+}
+
+/// What is sealed by itself.
+fn cells_of(codec: Codec, packed: &[u8]) -> Vec<(Option<u32>, &[u8])> {
+    match codec {
+        Codec::Plain | Codec::Zstd => vec![(None, packed)],
+        Codec::Cells => (0..).map(Some).zip(packed.chunks(CELL_BYTES as usize)).collect(),
+    }
 }
 
 fn frame_seeds() -> Vec<Vec<u8>> {
@@ -202,12 +220,15 @@ fn frame_seeds() -> Vec<Vec<u8>> {
         packed(&text, 1640),
         packed(&text, 1600),
         packed(&[0; 65_536], 65_536),
+        [&[2], &4097_u32.to_be_bytes()[..], &[9; 4097]].concat(),
+        [&[2], &65_536_u32.to_be_bytes()[..], &[9; 65_536]].concat(),
     ]
 }
 
-/// Any block comes back as it was, compressed or not, and not after any change of what it was sealed to.
+/// Any block comes back as it was, compressed, in cells or neither, and not after any change of what it was sealed to; a cell comes back
+/// whatever befell the others.
 fn block(data: &[u8]) {
-    for pack in [PackedBlock::plain, PackedBlock::compressed] {
+    for pack in [PackedBlock::plain, PackedBlock::in_cells, PackedBlock::compressed] {
         let plain = PlainBlock { identity: IDENTITY, bytes: Bytes::copy_from_slice(data) };
         let Ok(packed) = pack(plain) else {
             assert!(data.is_empty() || data.len() > PLAIN_BYTES_MAX as usize);
@@ -216,12 +237,32 @@ fn block(data: &[u8]) {
         let address = packed.address(SEGMENT, 44, 3);
         let mut sealed = Vec::new();
         must(opener().seal_frame(&packed, &address, &mut sealed));
-        assert!(sealed.len() <= data.len() + SEAL_BYTES);
+        assert!(sealed.len() <= data.len() + data.len().div_ceil(CELL_BYTES as usize) * SEAL_BYTES);
         assert_eq!(must(opener().open_frame(&address, IDENTITY, &sealed)), data);
         let place = usize::from(data.first().copied().unwrap_or_default()) % sealed.len();
         if let Some(byte) = sealed.get_mut(place) {
             *byte ^= 1;
         }
         assert!(opener().open_frame(&address, IDENTITY, &sealed).is_err());
+        if address.codec == Codec::Cells {
+            cells(&address, &sealed, data, place);
+        }
+    }
+}
+
+/// Each cell opens by itself, but for the one with the damaged byte.
+fn cells(address: &BlockAddress, sealed: &[u8], data: &[u8], damaged: usize) {
+    for cell in BlockPart::whole(*address).cells() {
+        let at = cell * CELL_BYTES;
+        let Some(part) = BlockPart::with(*address, at..at + 1) else { continue };
+        let start = must(usize::try_from(part.offset() - address.offset));
+        let sealed = sealed.get(start..start + part.sealed_bytes()).unwrap_or_default();
+        let opened = opener().open_part(&part, IDENTITY, sealed);
+        if (start..start + part.sealed_bytes()).contains(&damaged) {
+            assert!(opened.is_err());
+        } else {
+            let at = at as usize;
+            assert_eq!(Some(must(opened).as_ref()), data.get(at..at + part.plain_bytes()));
+        }
     }
 }

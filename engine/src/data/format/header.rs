@@ -7,7 +7,9 @@ use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::{KeyRing, SEAL_BYTES};
 
 const MAGIC: [u8; 8] = *b"tidefsSG";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest that is read.
+const VERSION_MIN: u32 = 1;
 const FIELDS_BYTES: usize = 28;
 /// Bytes of the segment header.
 pub(crate) const HEADER_BYTES: usize = FIELDS_BYTES + SEAL_BYTES;
@@ -63,7 +65,7 @@ impl SegmentOpener {
         if magic != MAGIC {
             return Err(self.damaged("this is no segment"));
         }
-        if version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&version) {
             return Err(
                 self.damaged(format!("format version {version} is unknown, {VERSION} is the newest known"))
             );

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::Reader;
 use crate::data::block::{BlockAddress, BlockIdentity, Codec, OFFSET_MAX, PlainBlock};
+use crate::data::part::BlockPart;
 use crate::error::Result;
 use crate::identity::{BlockIndex, ContentId};
 use crate::keys::DataKey;
@@ -35,7 +36,7 @@ fn segment(id: SegmentId) -> (Vec<u8>, Vec<(PlainBlock, BlockAddress)>) {
     let mut stored = Vec::new();
     for first in [10, 20] {
         let blocks = [block(first, b"equally long"), block(first + 1, &[b'z'; 300])];
-        let packed = [PackedBlock::plain(blocks[0].clone()), PackedBlock::compressed(blocks[1].clone())]
+        let packed = [PackedBlock::in_cells(blocks[0].clone()), PackedBlock::compressed(blocks[1].clone())]
             .map(Result::unwrap);
         let addresses = sealer.seal_batch(&packed, &mut bytes).unwrap();
         stored.extend(blocks.into_iter().zip(addresses));
@@ -128,6 +129,34 @@ fn nothing_can_be_swapped() {
 }
 
 #[test]
+fn the_cells_of_a_block_cannot_be_exchanged_nor_taken_for_a_whole_one() {
+    static BYTES: [u8; 3 * 4096] = [b'c'; 3 * 4096];
+    let packed = PackedBlock::in_cells(block(1, &BYTES)).unwrap();
+    let mut bytes = Vec::new();
+    let mut sealer =
+        SegmentSealer::begin(FileSystemId::from_random([1; 16]), &keys(), SEGMENT, &mut bytes).unwrap();
+    let address = sealer.seal_batch(&[packed], &mut bytes).unwrap()[0];
+    assert_eq!((address.codec, address.sealed_bytes), (Codec::Cells, 3 * 4112));
+    let this = opener(1, SEGMENT);
+    let identity = block(1, &BYTES).identity;
+    let sealed = &bytes[usize::try_from(address.offset).unwrap()..];
+    let cell = |place: usize| &sealed[place * 4112..][..4112];
+    for place in 0..3_u32 {
+        let part = BlockPart::with(address, place * 4096..place * 4096 + 1).unwrap();
+        for other in 0..3 {
+            let opened = this.open_part(&part, identity, cell(other));
+            assert_eq!(opened.is_ok(), other == place as usize, "cell {other} in place of {place}");
+        }
+    }
+    let exchanged = [cell(1), cell(0), cell(2)].concat();
+    assert!(this.open_frame(&address, identity, &exchanged).is_err());
+    let short = BlockAddress { plain_bytes: 2 * 4096, sealed_bytes: 2 * 4112, ..address };
+    assert!(this.open_frame(&short, identity, &sealed[..2 * 4112]).is_err(), "cut to two cells");
+    let plain = BlockAddress { plain_bytes: 4096, sealed_bytes: 4112, codec: Codec::Plain, ..address };
+    assert!(this.open_frame(&plain, identity, cell(0)).is_err(), "a cell as a block");
+}
+
+#[test]
 fn lengths_that_no_block_has_are_refused() {
     let identity = BlockIdentity { content: ContentId(1), block: BlockIndex(0) };
     for length in [0, 65_537] {
@@ -142,11 +171,11 @@ fn lengths_that_no_block_has_are_refused() {
 
 fn address() -> impl Strategy<Value = BlockAddress> {
     (any::<[u8; 16]>(), 0..=OFFSET_MAX, any::<u32>(), 1..=65_536_u32, any::<bool>()).prop_map(
-        |(segment, offset, frame, plain_bytes, zstd)| {
-            let (codec, sealed_bytes) = if zstd && plain_bytes > 1 {
-                (Codec::Zstd, plain_bytes + 15)
-            } else {
-                (Codec::Plain, plain_bytes + 16)
+        |(segment, offset, frame, plain_bytes, other)| {
+            let (codec, sealed_bytes) = match (other, plain_bytes) {
+                (true, 4097..) => (Codec::Cells, plain_bytes + plain_bytes.div_ceil(4096) * 16),
+                (true, 2..) => (Codec::Zstd, plain_bytes + 15),
+                _ => (Codec::Plain, plain_bytes + 16),
             };
             BlockAddress { segment: SegmentId(segment), offset, sealed_bytes, frame, plain_bytes, codec }
         },

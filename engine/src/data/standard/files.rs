@@ -9,8 +9,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::data::audit::{self, AuditStep, SegmentBytes};
-use crate::data::block::{BlockAddress, BlockIdentity, PLAIN_BYTES_MAX};
+use crate::data::block::{BlockIdentity, PLAIN_BYTES_MAX};
 use crate::data::format::{BATCH_HEADER_BYTES, DirectoryEntry, HEADER_BYTES, SegmentOpener, SegmentSealer};
+use crate::data::part::BlockPart;
 use crate::data::runs::{Run, Wanted, slice_of};
 use crate::disk::{Disk, DiskFile, OpenHow};
 use crate::error::{Error, Result};
@@ -121,15 +122,25 @@ impl SegmentFiles {
         Ok(blocks)
     }
 
-    /// An attempt to read a block without waiting, if its segment is open.
-    pub(super) fn attempt(&self, address: &BlockAddress) -> Option<Attempt<'_>> {
-        let segment = self.open.lock().get(&address.segment).map(Arc::clone)?;
+    /// Reads a part of a block and opens it.
+    pub(super) fn read_part(&self, part: &BlockPart, identity: BlockIdentity) -> Result<Bytes> {
+        let segment = self.segment(part.address().segment)?;
         let mut buffer = self.buffers.lock().pop().unwrap_or_default();
-        let length = address.sealed_bytes as usize;
+        let sealed = self.read_into(&mut buffer, &segment, part.offset(), part.sealed_bytes())?;
+        let opened = segment.opener.open_part(part, identity, sealed);
+        self.give_back(buffer);
+        opened
+    }
+
+    /// An attempt to read a part of a block without waiting, if its segment is open.
+    pub(super) fn attempt(&self, part: &BlockPart) -> Option<Attempt<'_>> {
+        let segment = self.open.lock().get(&part.address().segment).map(Arc::clone)?;
+        let mut buffer = self.buffers.lock().pop().unwrap_or_default();
+        let length = part.sealed_bytes();
         if buffer.len() < length {
             buffer.resize(length, 0);
         }
-        Some(Attempt { files: self, segment, address: *address, buffer })
+        Some(Attempt { files: self, segment, part: *part, buffer })
     }
 
     /// Walks the batches of a segment.
@@ -244,22 +255,22 @@ impl SegmentFiles {
     }
 }
 
-/// Looks for the bytes of one block as often as its owner likes.
+/// Looks for the bytes of a part of a block as often as its owner likes.
 pub(super) struct Attempt<'a> {
     files: &'a SegmentFiles,
     segment: Arc<OpenSegment>,
-    address: BlockAddress,
+    part: BlockPart,
     buffer: Vec<u8>,
 }
 
 impl Attempt<'_> {
-    /// The block, if its bytes are in memory; if not, the disk has begun to fetch them.
+    /// The part, if its bytes are in memory; if not, the disk has begun to fetch them.
     pub(super) fn look(&mut self, identity: BlockIdentity) -> Result<Option<Bytes>> {
-        let target = self.buffer.get_mut(..self.address.sealed_bytes as usize).unwrap_or_default();
-        match self.segment.file.read_at_once(target, self.address.offset) {
+        let target = self.buffer.get_mut(..self.part.sealed_bytes()).unwrap_or_default();
+        match self.segment.file.read_at_once(target, self.part.offset()) {
             Ok(Some(read)) => {
                 let sealed = target.get(..read).unwrap_or_default();
-                self.segment.opener.open_frame(&self.address, identity, sealed).map(Some)
+                self.segment.opener.open_part(&self.part, identity, sealed).map(Some)
             }
             // What fails here fails again where it is waited for, and is told there.
             Ok(None) | Err(_) => Ok(None),

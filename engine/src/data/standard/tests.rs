@@ -65,6 +65,31 @@ async fn blocks_are_read_back_also_by_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_block_is_read_without_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let tier = open(directory.path());
+    let (block, address) = append_checked(&tier, vec![block(1, 0, 65_536)]).await.remove(0);
+    let page = |at: u32| BlockPart::with(address, at..at + 4096).unwrap();
+    let path = directory.path().join(address.segment.to_string());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[usize::try_from(page(8192).offset()).unwrap()] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    drop(tier);
+
+    let tier = open(directory.path());
+    for _warm in 0..2 {
+        for at in (0..65_536).step_by(4096) {
+            let read = tier.read_part(&page(at), block.identity).await;
+            match at {
+                8192 => assert!(matches!(read, Err(Error::Corrupt { .. })), "the damaged one"),
+                at => assert_eq!(read.unwrap(), block.bytes.slice(at as usize..at as usize + 4096)),
+            }
+        }
+    }
+    assert!(matches!(tier.read(&address, block.identity).await, Err(Error::Corrupt { .. })));
+}
+
+#[tokio::test]
 async fn a_full_or_closed_segment_is_followed_by_a_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let tier = open(directory.path());

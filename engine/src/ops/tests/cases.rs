@@ -250,7 +250,7 @@ async fn a_collection_moves_a_shared_block_once_and_swings_all_its_users() {
     world.collect().await;
     world.check();
     assert!(address(&world).iter().all(|id| !before.contains(id)), "the old segments are gone");
-    assert_eq!(live(&world), 65_552);
+    assert_eq!(live(&world), 65_792);
     for number in 0..3 {
         let name = format!("clone-{number}");
         let entry = Entry { directory: InodeId::ROOT, name: name.as_bytes() };

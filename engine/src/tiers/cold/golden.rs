@@ -12,8 +12,10 @@ use crate::file_system::ColdStoreConfig;
 use crate::golden::fixed::{environment, file_system, ring};
 use crate::identity::{BlockIndex, ContentId, SegmentId};
 
-pub(crate) const FORMATS: &[Format] =
-    &[Format { name: "cold-object", write: Some(cold_object), read: read_cold_object }];
+pub(crate) const FORMATS: &[Format] = &[
+    Format { name: "cold-object-1", write: None, read: read_cold_object },
+    Format { name: "cold-object", write: Some(cold_object), read: read_cold_object },
+];
 
 const SEGMENT: SegmentId = SegmentId([0xe0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0, 2]);
 const NAME: &str = "fs-5a5a5a5a5a5a5a5a5/segments/e0/e00102030405060708090a0b0c0d0002";
