@@ -122,6 +122,26 @@ pub(super) fn clear(
     Ok(())
 }
 
+/// As [`clear`], if the extents that lay in the range before this change are known, and what this change took out of them was outside of the
+/// range. If they lie wholly in it they need not be looked for.
+pub(super) fn clear_known(
+    change: &mut Change<'_>,
+    record: &mut Inode,
+    content: ContentId,
+    span: Span,
+    known: &[(BlockIndex, Extent)],
+) -> Result<()> {
+    let shown = |(block, extent): &(BlockIndex, Extent)| span_of(*block, extent);
+    let inside: Vec<_> = known.iter().filter(|row| !shown(row).meet(span).is_empty()).collect();
+    if inside.iter().any(|row| shown(row).from < span.from || shown(row).end > span.end) {
+        return clear(change, record, content, span);
+    }
+    for (block, extent) in inside {
+        take_out(change, record, (content, *block), *extent, span)?;
+    }
+    Ok(())
+}
+
 /// Takes a range out of one extent: what is before it stays, and what is behind it becomes an extent of its own.
 fn take_out(
     change: &mut Change<'_>,

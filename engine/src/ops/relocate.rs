@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::layout::{Span, clear, joined, keep_age_index, lay, span_of};
+use super::layout::{Span, clear_known, joined, keep_age_index, lay, span_of};
 use super::read::{MOVED_RETRIES_MAX, lay_over};
 use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
@@ -276,8 +276,7 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &[E
     }
     let Some(Some((_, record))) = inodes.get_mut(&one.inode) else { return Ok(false) };
     let Content::File { id, piece_bytes, .. } = &mut record.content else { return Ok(false) };
-    let current = change.extents(one.content, one.slot, one.slot.next_slot())?;
-    if *id != one.content || current != one.old || new.len() != one.blocks.len() {
+    if *id != one.content || new.len() != one.blocks.len() || !lies_as_before(change, one)? {
         return Ok(false);
     }
     for row in &one.pieces {
@@ -290,11 +289,39 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &[E
         *piece_bytes = piece_bytes.saturating_sub(row.piece.bytes.len() as u64);
     }
     for ((block, _), extent) in one.blocks.iter().zip(new) {
-        let end = BlockIndex::at_or_behind(extent.end(*block)).start();
-        clear(change, record, one.content, Span { from: block.start(), end })?;
+        clear_known(change, record, one.content, whole_units(span_of(*block, extent)), &one.old)?;
         lay(change, record, (one.content, *block), extent)?;
     }
     Ok(true)
+}
+
+/// Whether the extents that the new blocks go over are what they were. Where these cover all of a new block nothing else can lie, so that
+/// each is looked up by itself; all writers wait for this, and to walk the slot takes several times as long.
+fn lies_as_before(change: &Change<'_>, one: &Move) -> Result<bool> {
+    let place = |(block, bytes): &(BlockIndex, Bytes)| {
+        let from = block.start();
+        whole_units(Span { from, end: from + bytes.len() as u64 })
+    };
+    let places: Vec<Span> = one.blocks.iter().map(place).collect();
+    let shown = |(block, extent): &(BlockIndex, Extent)| whole_units(span_of(*block, extent));
+    let is_below =
+        |row: &&(BlockIndex, Extent)| places.iter().any(|place| !shown(row).meet(*place).is_empty());
+    let below: Vec<_> = one.old.iter().filter(is_below).collect();
+    let covered = joined(below.iter().map(|row| shown(row)).collect());
+    if places.iter().any(|place| slot::shows_through(*place, &covered)) {
+        return Ok(change.extents(one.content, one.slot, one.slot.next_slot())? == one.old);
+    }
+    for (block, extent) in below {
+        if change.get(&key::extent(one.content, *block))? != Some(extent.encode().into()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Up to where the last unit ends: no extent starts within one.
+fn whole_units(span: Span) -> Span {
+    Span { end: BlockIndex::at_or_behind(span.end).start(), ..span }
 }
 
 /// How many long blocks fit into this many bytes, at least one.

@@ -318,8 +318,7 @@ fn swing_own(
     extent: &Extent,
     address: BlockAddress,
 ) -> Result<()> {
-    let current = change.extents(content, block, BlockIndex(block.0 + 1))?.pop();
-    if current.is_some_and(|(_, current)| current == *extent) {
+    if change.get(&key::extent(content, block))? == Some(extent.encode().into()) {
         let new = Extent::whole(extent.tier, address);
         change.replace_extent((content, block), Some(extent), Some(&new))?;
     }

@@ -8,6 +8,7 @@ use crate::data::{BlockIdentity, PlainBlock};
 use crate::error::Error;
 use crate::file_system::{SeekFor, Sought};
 use crate::identity::{BlockIndex, ContentId, SegmentId};
+use crate::ops::relocate::{Move, Select};
 
 fn range(length: usize) -> Vec<u8> {
     noise(7, length)
@@ -359,4 +360,70 @@ async fn a_segment_that_nobody_points_to_goes_when_it_is_closed() {
     volume.standard.close_active().await.unwrap();
     volume.release_segments(Duration::ZERO).await.unwrap();
     assert!(!there());
+}
+
+/// A file of one slot in units, and a fold of a write to its fourth unit that has been read and not yet written.
+async fn fold_under_way(world: &World) -> (InodeId, Vec<u8>, Vec<Move>) {
+    let mut content = range(64 << 10);
+    let file = world.file("file", &content).await;
+    for (seed, at) in [(1, 0), (2, 12_288)] {
+        content[at..at + 4096].copy_from_slice(&noise(seed, 4096));
+        world.write(file, at as u64, &noise(seed, 4096), Stability::FileSync).await;
+    }
+    world.fold().await;
+    assert_eq!(extents(&world.volume, file).len(), 16);
+    content[12_288..16_384].copy_from_slice(&noise(3, 4096));
+    world.write(file, 12 * KIB, &noise(3, 4096), Stability::FileSync).await;
+    let gathered = world.volume.gather(file, Select::WithPieces, BlockIndex(0), 1024).await.unwrap();
+    (file, content, gathered.moves)
+}
+
+#[tokio::test]
+async fn a_fold_is_not_disturbed_by_a_change_beside_it() {
+    let world = World::new().await;
+    let (file, mut content, moves) = fold_under_way(&world).await;
+    world.punch(file, 16 * KIB..24 * KIB).await;
+    content[16_384..24_576].fill(0);
+    let swung = world.volume.write_and_swing(&moves, Tier::Standard).await.unwrap();
+    assert_eq!((swung.skipped, swung.bytes.get(&file)), (0, Some(&4096)));
+    world.check();
+    assert_eq!(extents(&world.volume, file).len(), 14);
+    assert_eq!(world.read(file).await, content);
+}
+
+#[tokio::test]
+async fn a_fold_leaves_alone_what_was_moved_or_cut_meanwhile() {
+    for cut in [false, true] {
+        let world = World::new().await;
+        let (file, mut content, moves) = fold_under_way(&world).await;
+        if cut {
+            world.truncate(file, 13 * KIB).await;
+            content.truncate(13 << 10);
+        } else {
+            world.collect().await;
+        }
+        let before = extents(&world.volume, file);
+        let swung = world.volume.write_and_swing(&moves, Tier::Standard).await.unwrap();
+        assert_eq!((swung.skipped, swung.bytes.get(&file)), (1, None), "cut: {cut}");
+        world.check();
+        assert!(extents(&world.volume, file) == before);
+        assert_eq!(world.read(file).await, content);
+    }
+}
+
+#[tokio::test]
+async fn a_fold_over_a_hole_leaves_alone_what_was_laid_there_meanwhile() {
+    let world = World::new().await;
+    let file = world.file("file", &range(64 << 10)).await;
+    world.punch(file, 8 * KIB..16 * KIB).await;
+    world.write(file, 10 * KIB, &noise(1, 1024), Stability::FileSync).await;
+    let gathered = world.volume.gather(file, Select::WithPieces, BlockIndex(0), 1024).await.unwrap();
+    let other = world.file("other", &noise(2, 64 << 10)).await;
+    let laid = CloneRange { source_offset: 8 * KIB, destination_offset: 12 * KIB, length: 4 * KIB };
+    world.clone_range(other, file, laid).await;
+    let content = world.read(file).await;
+    world.volume.write_and_swing(&gathered.moves, Tier::Standard).await.unwrap();
+    world.check();
+    assert_eq!(world.read(file).await, content);
+    assert_eq!(content[12_288..16_384], noise(2, 64 << 10)[8192..12_288]);
 }
