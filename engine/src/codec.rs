@@ -21,31 +21,37 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader of all these bytes.
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Reader { rest: bytes }
     }
 
     /// One byte.
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
         self.array().map(u8::from_be_bytes)
     }
 
     /// Two bytes.
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Four bytes.
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Eight bytes.
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// That many bytes.
+    #[inline]
     pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Malformed("cut short"))?;
         self.rest = rest;
@@ -53,6 +59,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As many bytes as the array has.
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed("cut short"))?;
         self.rest = rest;
@@ -60,22 +67,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes that [`Writer::sized`] wrote.
+    #[inline]
     pub(crate) fn sized(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.u32()?;
         self.bytes(usize::try_from(length).map_err(|_| Malformed("cut short"))?)
     }
 
     /// What was not taken yet.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Whether all was taken.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Bytes that nobody asked for are an error: they would be lost in silence.
+    #[inline]
     pub(crate) fn finish(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed("trailing bytes")) }
     }
@@ -89,58 +100,69 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// An empty buffer.
+    #[inline]
     pub(crate) fn new() -> Self {
         Writer::default()
     }
 
     /// An empty buffer with room.
+    #[inline]
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Writer { buffer: Vec::with_capacity(bytes) }
     }
 
     /// One byte.
+    #[inline]
     pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
         self.bytes(&[value])
     }
 
     /// Two bytes.
+    #[inline]
     pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
     /// Four bytes.
+    #[inline]
     pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
     /// Eight bytes.
+    #[inline]
     pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
         self.bytes(&value.to_be_bytes())
     }
 
     /// The bytes as they are.
+    #[inline]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.buffer.extend_from_slice(bytes);
         self
     }
 
     /// The length in four bytes, then the bytes.
+    #[inline]
     pub(crate) fn sized(&mut self, bytes: &[u8]) -> &mut Self {
         debug_assert!(u32::try_from(bytes.len()).is_ok(), "limits keep every value far below 4 GiB");
         self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).bytes(bytes)
     }
 
     /// Bytes written so far.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()
     }
 
     /// The bytes written so far.
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.buffer
     }
 
     /// The buffer.
+    #[inline]
     pub(crate) fn into_vec(self) -> Vec<u8> {
         self.buffer
     }

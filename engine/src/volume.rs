@@ -83,11 +83,17 @@ impl Volume {
         Change::begin(self)
     }
 
-    /// An inode as its users see it now, or [`Error::Stale`].
+    /// The attributes of an inode as its users see it now, or [`Error::Stale`].
     pub(crate) fn attributes(&self, inode: InodeId) -> Result<Attributes> {
-        let record = look::inode(self.store.as_ref(), self.epoch, inode)?;
+        let (record, unflushed) = self.seen_inode(inode)?;
+        Ok(record.attributes(inode, unflushed))
+    }
+
+    /// An inode as its users see it now, or [`Error::Stale`], and how many bytes of it are UNSTABLE.
+    pub(crate) fn seen_inode(&self, inode: InodeId) -> Result<(Inode, u64)> {
+        // The buffer before the record: what a flush takes out of the one is in the other by then.
         if !self.buffer.holds(inode) {
-            return Ok(record.attributes(inode, 0));
+            return Ok((self.stored_inode(inode)?, 0));
         }
         // What its users see stands partly in the buffer and partly in the record: both are looked at while nothing changes.
         let change = match self.begin() {
@@ -95,10 +101,13 @@ impl Volume {
             Err(Error::Halted { .. }) => None,
             change => Some(change?),
         };
-        let record = change.as_ref().map_or(Ok(record), |change| change.stored_inode(inode))?;
+        let record = match &change {
+            Some(change) => change.stored_inode(inode)?,
+            None => self.stored_inode(inode)?,
+        };
         Ok(match self.buffer.view(inode) {
-            Some(view) => change::overlaid(record, view).attributes(inode, view.bytes),
-            None => record.attributes(inode, 0),
+            Some(view) => (change::overlaid(record, view), view.bytes),
+            None => (record, 0),
         })
     }
 

@@ -355,13 +355,20 @@ impl Parts {
     ) -> Result<Vec<(Bytes, Bytes)>> {
         let Snapshot { active, frozen, .. } = snapshot;
         let merge = |stored: Option<Layer<'_>>| {
-            let mut layers: Vec<Layer<'_>> =
-                vec![Box::new(above.iter().cloned().map(Ok)), Box::new(active.into_iter().map(Ok))];
-            if let Some(frozen) = &frozen {
-                let range = frozen.range(from, to);
-                layers.push(Box::new(range.map(|(key, value)| Ok((key.clone(), value.clone())))));
+            let range = frozen.as_ref().map(|frozen| frozen.range(from, to));
+            let mut older = range.into_iter().flatten().peekable();
+            let mut stored = stored.into_iter().flatten().peekable();
+            if above.is_empty() && older.peek().is_none() && stored.peek().is_none() {
+                // Most ranges are short, and in one layer.
+                let live = active.into_iter().filter_map(|(key, value)| Some((key, value?)));
+                return Ok(live.take(limit).collect());
             }
-            layers.extend(stored);
+            let layers: Vec<Layer<'_>> = vec![
+                Box::new(above.iter().cloned().map(Ok)),
+                Box::new(active.into_iter().map(Ok)),
+                Box::new(older.map(|(key, value)| Ok((key.clone(), value.clone())))),
+                Box::new(stored),
+            ];
             let live = Merge::new(layers).filter_map(|entry| match entry {
                 Ok((key, value)) => value.map(|value| Ok((key, value))),
                 Err(error) => Some(Err(error)),

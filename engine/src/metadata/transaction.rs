@@ -1,5 +1,7 @@
 //! A transaction: reads its own writes, and becomes one record.
 
+use std::cell::RefCell;
+use std::collections::btree_map;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,26 +15,46 @@ use crate::journal::record::{self, change_bytes, record_bytes};
 use crate::journal::{Changes, Ticket};
 use crate::limits::RECORD_BYTES_MAX;
 
+/// Keys whose values are remembered within a transaction.
+const SEEN_MAX: usize = 8;
+
 /// Changes that are committed together. Dropping it aborts them.
 pub(crate) struct Transaction<'a> {
     store: &'a Store,
     last: MutexGuard<'a, Lsn>,
     changes: Changes,
+    /// What was read last: nobody else can change it meanwhile, and most operations ask for the same few keys again and again.
+    seen: RefCell<Vec<(Vec<u8>, Option<Bytes>)>>,
     change_bytes: usize,
     names_no_key: bool,
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(store: &'a Store, last: MutexGuard<'a, Lsn>) -> Self {
-        Transaction { store, last, changes: Changes::new(), change_bytes: 0, names_no_key: false }
+        let (changes, seen) = (Changes::new(), RefCell::default());
+        Transaction { store, last, changes, seen, change_bytes: 0, names_no_key: false }
     }
 
     /// The value of a key, as this transaction has it.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.changes.get(key) {
             Some(value) => Ok(value.clone()),
-            None => self.store.parts().get(key),
+            None => self.stored(key),
         }
+    }
+
+    /// The value of a key in the store.
+    fn stored(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        let mut seen = self.seen.borrow_mut();
+        if let Some((_, value)) = seen.iter().find(|(known, _)| known == key) {
+            return Ok(value.clone());
+        }
+        let value = self.store.parts().get(key)?;
+        if seen.len() >= SEEN_MAX {
+            seen.remove(0);
+        }
+        seen.push((key.to_vec(), value.clone()));
+        Ok(value)
     }
 
     /// Up to `limit` entries from one key up to another, which is not among them, as this transaction has them.
@@ -56,8 +78,12 @@ impl<'a> Transaction<'a> {
         self.names_no_key |= key.is_empty();
         let key = Bytes::from(key);
         self.change_bytes += change_bytes(&key, value.as_ref());
-        if let Some(old) = self.changes.insert(key.clone(), value) {
-            self.change_bytes -= change_bytes(&key, old.as_ref());
+        match self.changes.entry(key) {
+            btree_map::Entry::Vacant(entry) => drop(entry.insert(value)),
+            btree_map::Entry::Occupied(mut entry) => {
+                let old = entry.insert(value);
+                self.change_bytes -= change_bytes(entry.key(), old.as_ref());
+            }
         }
     }
 

@@ -27,7 +27,9 @@ impl AccessLog {
     /// Notes an access to data.
     pub(crate) fn touch(&self, inode: InodeId, now: Timestamp) {
         let mut accesses = self.accesses.lock();
-        if accesses.len() < ACCESSES_MAX || accesses.contains_key(&inode) {
+        if let Some(last) = accesses.get_mut(&inode) {
+            *last = now;
+        } else if accesses.len() < ACCESSES_MAX {
             accesses.insert(inode, now);
         }
     }

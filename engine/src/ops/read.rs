@@ -6,7 +6,6 @@
 use bytes::Bytes;
 
 use super::layout::{Span, span_of};
-use crate::attributes::FileKind;
 use crate::buffer::clip;
 use crate::error::{Error, Result};
 use crate::file_system::ReadData;
@@ -41,20 +40,17 @@ impl Volume {
     async fn read_once(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
         let wanted_end = offset.saturating_add(length as u64);
         let layers = self.buffer.read(inode, offset, wanted_end);
-        let attributes = self.attributes(inode)?;
-        match attributes.kind {
-            FileKind::Regular => {}
-            FileKind::Directory => return Err(Error::IsDirectory),
+        let record = self.seen_inode(inode)?.0;
+        let (size, id, piece_bytes) = match record.content {
+            Content::File { size, id, piece_bytes, .. } => (size, id, piece_bytes),
+            Content::Directory { .. } => return Err(Error::IsDirectory),
             _ => return Err(Error::WrongType),
-        }
-        let end = wanted_end.min(attributes.size);
-        let end_of_file = wanted_end >= attributes.size;
+        };
+        let end = wanted_end.min(size);
+        let end_of_file = wanted_end >= size;
         if offset >= end {
             return Ok(ReadData { parts: Vec::new(), end_of_file });
         }
-        let Content::File { id, piece_bytes, .. } = self.stored_inode(inode)?.content else {
-            return Err(Error::WrongType);
-        };
         let span = Span { from: offset, end };
         let (first, last) = span.slots();
         // Pieces before extents: data moves from the ones to the others.
@@ -66,9 +62,9 @@ impl Volume {
         }
         let bases = self.open_shown(id, &extents, span).await?;
         self.access_log.touch(inode, self.environment.clock.now());
-        let pieces = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes));
-        let layers: Vec<_> = pieces.chain(layers).collect();
-        Ok(ReadData { parts: cut_parts(&bases, &layers, span), end_of_file })
+        let mut over: Vec<_> = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes)).collect();
+        over.extend(layers);
+        Ok(ReadData { parts: cut_parts(&bases, &over, span), end_of_file })
     }
 }
 
@@ -97,22 +93,20 @@ fn position(offset: u64) -> usize {
 fn cut_parts(bases: &[(u64, Bytes)], layers: &[(u64, Bytes)], span: Span) -> Vec<Bytes> {
     let mut parts = Vec::new();
     let mut at = span.from;
-    let mut rest = bases.iter().peekable();
+    let mut rest = bases;
     while at < span.end {
         let slot = BlockIndex::of_byte(at).slot();
         let stop = slot.next_slot().start().min(span.end);
         let here = Span { from: at, end: stop };
-        let mut shown = Vec::new();
-        while let Some(base) = rest.next_if(|(start, _)| *start < stop) {
-            shown.push(base);
-        }
+        let (shown, behind) = rest.split_at(rest.partition_point(|(start, _)| *start < stop));
+        rest = behind;
         let meets = |(from, data): &&(u64, Bytes)| *from < stop && from + data.len() as u64 > at;
         let over: Vec<_> = layers.iter().filter(meets).collect();
         if over.is_empty() {
-            push_bases(&mut parts, &shown, here);
+            push_bases(&mut parts, shown, here);
         } else {
             let mut copy = vec![0; position(stop - at)];
-            for (start, data) in shown.into_iter().chain(over) {
+            for (start, data) in shown.iter().chain(over) {
                 lay_over(&mut copy, at, (*start, data));
             }
             parts.push(Bytes::from(copy));
@@ -123,7 +117,7 @@ fn cut_parts(bases: &[(u64, Bytes)], layers: &[(u64, Bytes)], span: Span) -> Vec
 }
 
 /// The bytes of a span within a slot: what extents show, and zeros between.
-fn push_bases(parts: &mut Vec<Bytes>, bases: &[&(u64, Bytes)], span: Span) {
+fn push_bases(parts: &mut Vec<Bytes>, bases: &[(u64, Bytes)], span: Span) {
     let mut at = span.from;
     for (start, bytes) in bases {
         if let Some((from, shown)) = clip(*start, bytes, at, span.end) {

@@ -65,6 +65,5 @@ impl Volume {
     pub(crate) fn forget(&self, inode: InodeId) {
         self.buffer.truncate(inode, 0);
         self.access_log.forget(inode);
-        self.upkeep.wake();
     }
 }

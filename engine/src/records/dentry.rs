@@ -32,7 +32,8 @@ impl Dentry {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT];
+        let mut out = Vec::with_capacity(9 + self.name.len());
+        out.push(FORMAT);
         out.extend_from_slice(&self.inode.0.to_be_bytes());
         out.extend_from_slice(&self.name);
         out

@@ -16,6 +16,8 @@ use crate::codec::{Malformed, Reader};
 use crate::identity::{ContentId, Epoch, Generation, InodeId};
 
 const FORMAT: u8 = 1;
+/// What a file takes; only a symbolic link may take more.
+const ENCODED_BYTES: usize = 148;
 
 /// An inode as the metadata store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +174,8 @@ impl Inode {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT, kind_code(self.kind())];
+        let mut out = Vec::with_capacity(ENCODED_BYTES);
+        out.extend_from_slice(&[FORMAT, kind_code(self.kind())]);
         for field in [self.epoch.0, self.generation.0, self.mode, self.links, self.uid, self.gid] {
             out.extend_from_slice(&field.to_be_bytes());
         }

@@ -8,7 +8,8 @@ use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
 pub(crate) type KeyRange = (Vec<u8>, Vec<u8>);
 
 fn key(family: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let mut key = vec![family];
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(family);
     for part in parts {
         key.extend_from_slice(part);
     }

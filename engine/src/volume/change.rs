@@ -23,6 +23,8 @@ pub(crate) struct Change<'a> {
     segments: BTreeMap<SegmentId, SegmentRecord>,
     now: Timestamp,
     touched: bool,
+    /// Whether it leaves something for the upkeep.
+    releases: bool,
 }
 
 /// How many change numbers UNSTABLE writes may use up before the next durable reservation.
@@ -46,6 +48,7 @@ impl<'a> Change<'a> {
             segments: BTreeMap::new(),
             now,
             touched: false,
+            releases: false,
         })
     }
 
@@ -114,13 +117,16 @@ impl<'a> Change<'a> {
         if let Content::File { id, age_second, .. } = &old.content {
             if self.has_stored(*id) && !broken(Broken::ContentNotReleased) {
                 self.put(key::dead_content(*id), Vec::new());
+                self.releases = true;
             }
             if let Some(second) = age_second {
                 self.delete(age_key(*second, inode));
             }
         }
         self.delete(key::inode(inode));
-        self.delete(key::orphan(inode));
+        if old.links == 0 {
+            self.delete(key::orphan(inode));
+        }
     }
 
     /// Whether anything is stored of a content; when in doubt, there is.
@@ -232,7 +238,7 @@ impl<'a> Change<'a> {
         if !self.touched && self.totals == self.before && self.segments.is_empty() {
             return Ticket::nothing();
         }
-        let mut released = false;
+        let mut released = self.releases;
         for (id, record) in std::mem::take(&mut self.segments) {
             released |= record.live_bytes == 0;
             self.transaction.put(key::segment(id), record.encode());

@@ -119,20 +119,41 @@ pub(super) fn upper(content: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     Ok(Rows::new(content)?.upper())
 }
 
-/// The value of a key that the bundle covers.
+/// The value of a key that the bundle covers. No key is put together for it: of those before the wanted one it is enough to know how
+/// many bytes they have in common with it.
 pub(super) fn find(content: &Bytes, key: &[u8]) -> Result<Option<Bytes>, Malformed> {
-    let mut rows = Rows::new(content)?;
-    if rows.upper().is_some_and(|upper| key >= upper) {
+    let Rows { upper, mut rest, .. } = Rows::new(content)?;
+    if !upper.is_empty() && key >= upper {
         return Err(Malformed("the index has a hole"));
     }
-    while let Some(value) = rows.next_value()? {
-        match rows.key.as_slice().cmp(key) {
-            std::cmp::Ordering::Less => {}
+    let (mut length_before, mut common) = (0, 0);
+    while !rest.is_empty() {
+        let (shared, own, value) = entry(&mut rest, length_before)?;
+        length_before = shared + own.len();
+        // One that shares more with the one before than that does with the wanted key is below it, as that is.
+        if shared > common {
+            continue;
+        }
+        let wanted = key.get(shared..).unwrap_or_default();
+        match own.cmp(wanted) {
+            std::cmp::Ordering::Less => {
+                common = shared + own.iter().zip(wanted).take_while(|(one, other)| one == other).count();
+            }
             std::cmp::Ordering::Equal => return Ok(Some(content.slice_ref(value))),
             std::cmp::Ordering::Greater => break,
         }
     }
     Ok(None)
+}
+
+/// Takes an entry behind one whose key has that length: the bytes that its key has in common with it, the rest of its key, its value.
+#[inline]
+fn entry<'a>(rest: &mut Reader<'a>, length_before: usize) -> Result<(usize, &'a [u8], &'a [u8]), Malformed> {
+    let shared = length(rest)?;
+    if shared > length_before {
+        return Err(Malformed("a key of the index has nothing to go on from"));
+    }
+    Ok((shared, sized(rest)?, sized(rest)?))
 }
 
 /// Rows shared out evenly among as few bundles as hold them: those of random changes are then half full at least, and those of a bulk
@@ -171,7 +192,7 @@ impl<'a> Rows<'a> {
             return Err(Malformed("format of a bundle of the index"));
         }
         let upper = sized(&mut rest)?;
-        Ok(Rows { upper, rest, key: Vec::with_capacity(32) })
+        Ok(Rows { upper, rest, key: Vec::new() })
     }
 
     fn upper(&self) -> Option<&'a [u8]> {
@@ -183,13 +204,10 @@ impl<'a> Rows<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let shared = length(&mut self.rest)?;
-        if shared > self.key.len() {
-            return Err(Malformed("a key of the index has nothing to go on from"));
-        }
+        let (shared, own, value) = entry(&mut self.rest, self.key.len())?;
         self.key.truncate(shared);
-        self.key.extend_from_slice(sized(&mut self.rest)?);
-        sized(&mut self.rest).map(Some)
+        self.key.extend_from_slice(own);
+        Ok(Some(value))
     }
 }
 
@@ -207,6 +225,7 @@ fn put_sized(out: &mut Writer, bytes: &[u8]) {
     out.bytes(bytes);
 }
 
+#[inline]
 fn length(reader: &mut Reader<'_>) -> Result<usize, Malformed> {
     let mut length = 0_usize;
     for shift in [0, 7, 14, 21, 28] {
@@ -219,6 +238,7 @@ fn length(reader: &mut Reader<'_>) -> Result<usize, Malformed> {
     Err(Malformed("a length of the index is too long"))
 }
 
+#[inline]
 fn sized<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
     let length = length(reader)?;
     reader.bytes(length)
@@ -245,6 +265,28 @@ mod tests {
                 assert_eq!(find(&content, key.as_bytes()), Ok(None), "{key}");
             }
             assert_eq!(find(&content, b"c").is_err(), upper.is_some(), "a key beyond the bound");
+        }
+    }
+
+    #[test]
+    fn each_key_is_found_among_all_that_begin_alike_and_no_other() {
+        let mut keys = vec![String::new()];
+        for length in 0..4 {
+            let longer = keys.iter().filter(|key| key.len() == length);
+            let longer: Vec<_> =
+                longer.flat_map(|key| ["a", "b", "c"].map(|next| key.clone() + next)).collect();
+            keys.extend(longer);
+        }
+        keys.sort();
+        for step in 1..7 {
+            let rows: Vec<Row> =
+                keys.iter().skip(step).step_by(step).map(|key| row(key, key.len())).collect();
+            let content = Bytes::from(encode(None, &rows));
+            for key in &keys {
+                let expected = rows.iter().find(|(there, _)| there == key.as_bytes());
+                let expected = expected.map(|(_, value)| value.clone());
+                assert_eq!(find(&content, key.as_bytes()), Ok(expected), "{key}, each {step}");
+            }
         }
     }
 

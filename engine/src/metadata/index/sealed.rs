@@ -107,7 +107,7 @@ impl Index {
         let (lower, content) = first.ok_or_else(hollow)?;
         self.with(|store| {
             let walk = Walk::new(content)?;
-            let others = Others { store, after: key_after(&lower), to: to.max(from), open: None };
+            let others = Others { store, lower, to: to.max(from), open: None };
             let rows = RangeRows { index: self, from, to, upper: walk.upper(), walk, others };
             with(Box::new(rows.map(|row| row.map(|(key, value)| (key, Some(value))))))
         })
@@ -313,7 +313,8 @@ struct RangeRows<'a> {
 /// The bundles after the first one. Most ranges end within one, so that the store is asked only if there is need.
 struct Others<'a> {
     store: &'a dyn MetaStore,
-    after: Vec<u8>,
+    /// The key of the first one.
+    lower: Bytes,
     to: &'a [u8],
     open: Option<SealedRows<'a>>,
 }
@@ -323,7 +324,7 @@ type SealedRows<'a> = Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;
 
 impl Others<'_> {
     fn next(&mut self) -> Option<Result<(Bytes, Vec<u8>)>> {
-        self.open.get_or_insert_with(|| self.store.range(&self.after, self.to)).next()
+        self.open.get_or_insert_with(|| self.store.range(&key_after(&self.lower), self.to)).next()
     }
 }
 
