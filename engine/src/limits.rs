@@ -35,8 +35,9 @@ pub const DELTAS_MAX: usize = 16;
 pub const DELTA_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 /// Entries in one batch of the index: sled holds a batch in memory more than once.
 pub const INDEX_BATCH_ENTRIES: usize = 4096;
-/// Bytes of values in one batch of the index, for the same reason.
-pub const INDEX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of keys and values that the index takes in before it waits for sled to write them: sled writes a multiple of it, and may stand
+/// still for good with eight of its buffers of 512 KiB under way (see `metadata::index::sled_store`).
+pub const INDEX_BATCH_BYTES: usize = 128 * 1024;
 /// Bytes that are sealed anew in a second after the rotation of a key: far below what a disk gives, so that users do not notice.
 pub const RESEAL_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
 /// Data keys in one file system at a time: one that seals, and those that a rotation under way still needs. More rotations at once
@@ -60,6 +61,9 @@ pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
 /// Extents that one record changes at most, except in a truncation: some 32 KiB of journal.
 /// In tests it is a few, so that small files take several records, too.
 pub(crate) const RECORD_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 256 };
+/// Extents that one record of the upkeep changes at most: writers wait for each of these records, and a fold that takes some go between
+/// costs them nothing. In tests as above.
+pub(crate) const UPKEEP_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 32 };
 /// Bytes at which a record that is still growing is committed, well below [`RECORD_BYTES_MAX`].
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
 /// Pieces in one block at which they are joined: small appends then stay one piece each block.

@@ -49,6 +49,11 @@ pub(crate) trait MetaStore: Send + Sync + 'static {
     -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;
     /// Applies all or nothing of the batch; `None` deletes.
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()>;
+    /// Waits for what it still writes in the background, if that has become much. Called after each batch, with no lock held that a
+    /// reader may want.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
     /// Hands everything to the operating system and makes it durable.
     fn flush(&self) -> Result<()>;
 }

@@ -147,10 +147,12 @@ impl Index {
             Ok((key.clone(), sealed))
         };
         let sealed: Vec<_> = batch.iter().map(seal).collect::<Result<_>>()?;
-        let _layout = self.layout.write();
-        self.with(|store| store.apply(sealed))?;
-        self.cache.follow(batch);
-        Ok(())
+        {
+            let _layout = self.layout.write();
+            self.with(|store| store.apply(sealed))?;
+            self.cache.follow(batch);
+        }
+        self.with(|store| store.settle())
     }
 
     /// The LSN up to which everything is applied; `None` if it was never filled.
@@ -185,6 +187,12 @@ impl Index {
 
     /// Seals some values anew that are sealed under an older key, from this key of an entry on.
     pub(crate) fn reseal(&self, from: &[u8]) -> Result<Resealed> {
+        let resealed = self.reseal_batch(from)?;
+        self.with(|store| store.settle())?;
+        Ok(resealed)
+    }
+
+    fn reseal_batch(&self, from: &[u8]) -> Result<Resealed> {
         let newest = self.home.keys.newest();
         let _layout = self.layout.write();
         self.with(|store| {

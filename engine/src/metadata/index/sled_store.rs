@@ -2,17 +2,24 @@
 //!
 //! sled writes its own files, beside the seam to the disk. Its `flush` does not make all of them durable, so that a close syncs each
 //! file here. Of damaged files it says so, or it panics: a panic is an error here, and the last thing that the store does.
+//!
+//! # What must not pile up
+//! sled writes its log in the background, on eight threads, each of which then waits for a lock on its segments. Whoever appends to the
+//! log may hold that lock while it waits for an earlier cut of the file, which waits for one of these threads: with eight writes before
+//! the cut nobody ever goes on. And only what is known to be written is collected: with nothing to tell it, the log grows without
+//! bounds. Hence [`UNSETTLED_BYTES_MAX`].
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{Indexes, MetaStore};
 use crate::error::{Error, Result};
+use crate::limits::INDEX_BATCH_BYTES;
 
 /// sled below one directory.
 struct SledStore {
@@ -20,7 +27,12 @@ struct SledStore {
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
     panicked: AtomicBool,
+    /// Bytes of keys and values since the log was last waited for.
+    unsettled_bytes: AtomicU64,
 }
+
+/// Bytes of keys and values after which the log is waited for. sled writes about ten times as much, in pieces of 512 KiB: two or three.
+const UNSETTLED_BYTES_MAX: u64 = INDEX_BATCH_BYTES as u64;
 
 /// A range of sled's.
 struct Rows<'a> {
@@ -44,7 +56,7 @@ impl Indexes for SledIndexes {
             opened.map_err(|_| Error::corrupt("sled panicked while opening the index"))
         })?;
         let db = Some(db.map_err(failed("cannot open"))?);
-        Ok(Box::new(SledStore { directory: directory.to_owned(), db, panicked: AtomicBool::new(false) }))
+        Ok(Box::new(SledStore::new(directory, db)))
     }
 
     fn destroy(&self, directory: &Path) -> Result<()> {
@@ -77,6 +89,11 @@ fn patiently(open: impl Fn() -> Result<sled::Result<sled::Db>>) -> Result<sled::
 }
 
 impl SledStore {
+    fn new(directory: &Path, db: Option<sled::Db>) -> Self {
+        let directory = directory.to_owned();
+        SledStore { directory, db, panicked: AtomicBool::new(false), unsettled_bytes: AtomicU64::new(0) }
+    }
+
     /// What sled says; that it panicked, if it does. What it holds then is not asked again.
     fn ask<T>(&self, question: impl FnOnce(&sled::Db) -> Result<T>) -> Result<T> {
         let panicked = || Error::corrupt("sled panicked in the index");
@@ -134,6 +151,9 @@ impl MetaStore for SledStore {
     }
 
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
+        let bytes =
+            batch.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum::<usize>();
+        self.unsettled_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if let [(key, Some(value))] = batch.as_slice() {
             let insert = |db: &sled::Db| db.insert(key.as_ref(), value.as_slice()).map(drop);
             return self.ask(|db| insert(db).map_err(failed("cannot write")));
@@ -146,6 +166,14 @@ impl MetaStore for SledStore {
             }
         }
         self.ask(|db| db.apply_batch(changes).map_err(failed("cannot write")))
+    }
+
+    fn settle(&self) -> Result<()> {
+        if self.unsettled_bytes.load(Ordering::Relaxed) < UNSETTLED_BYTES_MAX {
+            return Ok(());
+        }
+        self.unsettled_bytes.store(0, Ordering::Relaxed);
+        self.ask(|db| db.flush().map(drop).map_err(failed("cannot flush")))
     }
 
     fn flush(&self) -> Result<()> {
@@ -188,11 +216,7 @@ mod tests {
     fn a_panic_of_sled_is_an_error_and_the_last_thing_that_it_is_asked() {
         let directory = tempfile::tempdir().unwrap();
         let db = sled::Config::new().path(directory.path().join("index")).open().unwrap();
-        let store = SledStore {
-            directory: directory.path().to_owned(),
-            db: Some(db),
-            panicked: AtomicBool::new(false),
-        };
+        let store = SledStore::new(directory.path(), Some(db));
         store.apply(vec![(Bytes::from_static(b"a"), Some(b"1".to_vec()))]).unwrap();
         let rows = store.range(b"a", b"b");
         let said =
@@ -201,5 +225,21 @@ mod tests {
         assert!(matches!(store.get(b"a"), Err(Error::Corrupt { .. })));
         assert!(matches!(store.flush(), Err(Error::Corrupt { .. })));
         assert!(rows.take(1).all(|row| row.is_err()));
+    }
+
+    #[test]
+    fn the_log_is_collected_while_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SledIndexes.open(&directory.path().join("index"), 1 << 20).unwrap();
+        for round in 0..40_u8 {
+            for key in 0..200_u8 {
+                // Each value is another one, so that nothing is left out.
+                let value: Vec<u8> = (0..2000_usize).map(|at| round ^ key ^ (at as u8)).collect();
+                store.apply(vec![(Bytes::copy_from_slice(&[1, key]), Some(value))]).unwrap();
+                store.settle().unwrap();
+            }
+        }
+        let stored = std::fs::metadata(directory.path().join("index/db")).unwrap().len();
+        assert!(stored < 8 << 20, "{stored} bytes for 400 KB, of which 16 MB were written");
     }
 }
