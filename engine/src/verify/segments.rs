@@ -150,7 +150,11 @@ async fn still_true(site: &Site<'_>, problem: &Problem) -> Result<bool> {
             })
         }
         Problem::SegmentMissing { segment, tier, .. } => {
-            let missing = !asks(*tier) || site.cold.length(*segment).await?.is_none();
+            // A segment that was begun after the list is there, and only what is released loses its file before its row says so.
+            let missing = match tier {
+                Tier::Standard => !site.standard.list()?.iter().any(|(id, _)| id == segment),
+                Tier::InfrequentAccess => !asks(*tier) || site.cold.length(*segment).await?.is_none(),
+            };
             Ok(missing && site.row(*segment)?.is_some_and(|(row, _)| row.live_bytes > 0))
         }
         Problem::SegmentShort { segment, .. } => {
