@@ -79,9 +79,15 @@ async fn cold_files_read_as_before_and_local_segments_are_released() {
 
     let before: Vec<_> = files.iter().map(|(file, _)| fs.attributes(*file).unwrap()).collect();
     let inodes: Vec<_> = files.iter().map(|(file, _)| *file).collect();
-    let moved = fs.transition(&inodes, Tier::InfrequentAccess).await.unwrap();
+    let mut moved = fs.transition(&inodes, Tier::InfrequentAccess).await.unwrap();
+    let mut objects = moved.objects;
+    while moved.files < 200 {
+        // What was being folded at that moment was left for the next time.
+        moved = fs.transition(&inodes, Tier::InfrequentAccess).await.unwrap();
+        objects += moved.objects;
+    }
     assert_eq!((moved.files, moved.skipped), (200, 1), "the empty file has nothing to move");
-    assert!(moved.objects <= 4, "{moved:?}");
+    assert!(objects <= 8, "{objects}");
     for ((file, content), before) in files.iter().zip(before) {
         assert_eq!(fs.attributes(*file).unwrap(), before, "a transition is not seen");
         assert_eq!(&read_all(&fs, *file).await, content);

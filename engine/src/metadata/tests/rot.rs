@@ -309,8 +309,10 @@ fn an_index_that_cannot_be_brought_up_to_date_is_built_anew() {
     let specimen = specimen(false);
     specimen.restore();
     let store = specimen.bench.open().unwrap();
-    // A checkpoint that the index never saw: the process was killed in the midst of a fold.
+    // A checkpoint that the index never saw: the process was killed in the midst of a fold. Nobody else folds meanwhile.
     let parts = Arc::clone(store.parts());
+    parts.signal.stop();
+    parts.folding.lock().take().unwrap().join();
     wait(put(&store, &[("k000", Some("new"))]).durable()).unwrap();
     parts.checkpoints.add_delta(&parts.overlay.freeze().unwrap()).unwrap();
     parts.index.write_raw(vec![(Bytes::from_static(&[0]), Some(b"no seal".to_vec()))]);
