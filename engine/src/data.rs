@@ -14,4 +14,4 @@ pub(crate) mod standard;
 pub(crate) use block::{BlockAddress, BlockIdentity, PlainBlock};
 pub(crate) use cache::BlockCache;
 pub(crate) use part::BlockPart;
-pub(crate) use standard::StandardTier;
+pub(crate) use standard::{StandardTier, Urgency};

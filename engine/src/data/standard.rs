@@ -62,6 +62,15 @@ pub(crate) struct StandardTier {
     patience: Patience,
 }
 
+/// Who waits for an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// A user: it is written as fast as can be.
+    Waited,
+    /// Nobody: it is written so that others can use the disk meanwhile.
+    Upkeep,
+}
+
 /// What the writer and its callers share.
 #[derive(Default)]
 struct State {
@@ -130,7 +139,11 @@ impl StandardTier {
 
     /// Stores blocks, at most 1,024 at once. They are durable when this returns. On [`Error::NoSpace`] nothing was stored,
     /// and the next call may succeed.
-    pub(crate) async fn append(&self, blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
+    pub(crate) async fn append(
+        &self,
+        blocks: Vec<PlainBlock>,
+        urgency: Urgency,
+    ) -> Result<Vec<BlockAddress>> {
         if blocks.is_empty() {
             return Ok(Vec::new());
         }
@@ -138,7 +151,7 @@ impl StandardTier {
             return Err(Error::Invalid { what: "too many blocks in one append" });
         }
         let blocks = blocks.into_iter().map(PackedBlock::in_cells).collect::<Result<_>>()?;
-        self.order(|reply| Order::Append { blocks, reply }).await
+        self.order(|reply| Order::Append { blocks, urgency, reply }).await
     }
 
     /// Closes the segment that is being written; the next append begins a new one.

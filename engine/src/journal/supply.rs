@@ -17,9 +17,9 @@ use crate::threads::Condvar;
 
 /// Spare files that are made ahead.
 const SPARES_WANTED: usize = 1;
-/// Spare files that are kept when files come back from trimming: as many as one fold brings back, so that under load none is made anew,
-/// which would write as many zeros as the journal writes data. More are removed.
-const SPARES_MAX: usize = JOURNAL_FILES as usize / 2;
+/// Spare files that are kept when files come back from trimming: all that the budget allows, so that under load none is made anew, which
+/// would write as many zeros as the journal writes data. More are removed.
+const SPARES_MAX: usize = JOURNAL_FILES as usize;
 /// How often a full disk is asked again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 /// Zeros are written in pieces of this size.

@@ -11,7 +11,7 @@ use super::layout::{Span, clear, clear_pieces, count, lay};
 use super::write::{Stamp, add_pieces};
 use crate::broken::{Broken, broken};
 use crate::buffer::FlushJob;
-use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
+use crate::data::{BlockAddress, BlockIdentity, PlainBlock, Urgency};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
@@ -78,7 +78,7 @@ impl Volume {
         });
         let blocks: Vec<_> = blocks.collect();
         let _writing = self.data_writes.read().await;
-        let addresses = self.append_standard(blocks).await?;
+        let addresses = self.append_standard(blocks, Urgency::Waited).await?;
         let mut steps = steps(&plan, &addresses);
         let last = steps.pop().unwrap_or_default();
         for step in steps {
@@ -125,14 +125,18 @@ impl Volume {
     }
 
     /// Appends blocks to Standard, in requests of bounded size. The caller holds `data_writes`.
-    pub(crate) async fn append_standard(&self, mut blocks: Vec<PlainBlock>) -> Result<Vec<BlockAddress>> {
+    pub(crate) async fn append_standard(
+        &self,
+        mut blocks: Vec<PlainBlock>,
+        urgency: Urgency,
+    ) -> Result<Vec<BlockAddress>> {
         let mut requests = Vec::new();
         while !blocks.is_empty() {
             let rest = blocks.split_off(append_length(&blocks));
             requests.push(std::mem::replace(&mut blocks, rest));
         }
         let appends = requests.into_iter().map(|request| async {
-            let addresses = self.standard.append(request).await?;
+            let addresses = self.standard.append(request, urgency).await?;
             self.appended.lock().extend(addresses.iter().map(|address| address.segment));
             Ok::<_, Error>(addresses)
         });

@@ -17,8 +17,8 @@ use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
-use crate::limits::{BLOCK_BYTES, RECORD_BYTES_ENOUGH, RECORD_EXTENTS_MAX};
-use crate::records::{Content, Extent, Inode, key};
+use crate::limits::{BLOCK_BYTES, RECORD_BYTES_ENOUGH, UPKEEP_EXTENTS_MAX};
+use crate::records::{Content, Extent, Inode, Piece, key};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, PieceRow, Volume};
 
@@ -202,6 +202,8 @@ impl Volume {
             self.store.admit().await?;
             let ticket = self.swing_record(&mut pairs, to, &mut swung)?;
             swung.ticket = swung.ticket.merge(ticket);
+            // Those who waited for this record come before the next one.
+            tokio::task::yield_now().await;
         }
         Ok(swung)
     }
@@ -225,7 +227,7 @@ impl Volume {
                 swung.skipped += 1;
             }
             extents += new.len();
-            if extents >= RECORD_EXTENTS_MAX || change.record_bytes() > RECORD_BYTES_ENOUGH {
+            if extents >= UPKEEP_EXTENTS_MAX || change.record_bytes() > RECORD_BYTES_ENOUGH {
                 break;
             }
         }
@@ -280,7 +282,7 @@ fn swing_one(change: &mut Change<'_>, inodes: &mut Touched, one: &Move, new: &[E
         return Ok(false);
     }
     for row in &one.pieces {
-        if change.get(&row.key)? != Some(row.piece.encode().into()) {
+        if !change.get(&row.key)?.is_some_and(|value| is_same(&row.piece, &value)) {
             return Ok(false);
         }
     }
@@ -317,6 +319,16 @@ fn lies_as_before(change: &Change<'_>, one: &Move) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// Whether a value is that of a piece. Mostly it is the very one that was read.
+fn is_same(piece: &Piece, value: &Bytes) -> bool {
+    Piece::decode(value).is_ok_and(|found| {
+        let very_same =
+            (found.bytes.as_ptr(), found.bytes.len()) == (piece.bytes.as_ptr(), piece.bytes.len());
+        (found.inode, found.offset) == (piece.inode, piece.offset)
+            && (very_same || found.bytes == piece.bytes)
+    })
 }
 
 /// Up to where the last unit ends: no extent starts within one.

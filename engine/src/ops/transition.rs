@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::relocate::{Move, Select, Swung, blocks_of};
 use crate::broken::{Broken, broken};
-use crate::data::BlockAddress;
+use crate::data::{BlockAddress, Urgency};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, InodeId, SegmentId};
 use crate::journal::Ticket;
@@ -114,7 +114,7 @@ impl Volume {
         match to {
             Tier::Standard => {
                 let _writing = self.data_writes.read().await;
-                let addresses = self.append_standard(blocks).await?;
+                let addresses = self.append_standard(blocks, Urgency::Upkeep).await?;
                 self.swing(moves, &addresses, to).await
             }
             Tier::InfrequentAccess => {

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
 
-use crate::data::{BlockAddress, BlockIdentity, PlainBlock};
+use crate::data::{BlockAddress, BlockIdentity, PlainBlock, Urgency};
 use crate::error::{Error, Result};
 use crate::garbage::{Collected, CollectionAction, CollectionPlan, PlannedSegment, TierGarbage};
 use crate::identity::{BlockIndex, SegmentId};
-use crate::limits::RECORD_EXTENTS_MAX;
+use crate::limits::UPKEEP_EXTENTS_MAX;
 use crate::records::{Extent, SegmentRecord, SegmentState, Shared, key};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, Volume};
@@ -250,7 +250,7 @@ impl Volume {
         match tier {
             Tier::Standard => {
                 let _writing = self.data_writes.read().await;
-                let addresses = self.append_standard(blocks).await?;
+                let addresses = self.append_standard(blocks, Urgency::Upkeep).await?;
                 self.swing_same(live, &addresses).await
             }
             Tier::InfrequentAccess => {
@@ -265,15 +265,11 @@ impl Volume {
     /// Points blocks at their copies in the same tier. No file's counters move.
     async fn swing_same(&self, live: &[LiveBlock], addresses: &[BlockAddress]) -> Result<()> {
         let pairs: Vec<_> = live.iter().zip(addresses).collect();
-        for chunk in pairs.chunks(RECORD_EXTENTS_MAX) {
+        for chunk in pairs.chunks(UPKEEP_EXTENTS_MAX) {
             self.store.admit().await?;
-            let mut change = self.begin()?;
-            for (one, address) in chunk {
-                if let User::Own(extent) = &one.user {
-                    swing_own(&mut change, one.identity, extent, **address)?;
-                }
-            }
-            drop(change.commit());
+            self.swing_chunk(chunk)?;
+            // Those who waited for this record come before the next one.
+            tokio::task::yield_now().await;
         }
         for (one, address) in pairs {
             if matches!(one.user, User::Shared) {
@@ -283,13 +279,24 @@ impl Volume {
         Ok(())
     }
 
+    fn swing_chunk(&self, chunk: &[(&LiveBlock, &BlockAddress)]) -> Result<()> {
+        let mut change = self.begin()?;
+        for (one, address) in chunk {
+            if let User::Own(extent) = &one.user {
+                swing_own(&mut change, one.identity, extent, **address)?;
+            }
+        }
+        drop(change.commit());
+        Ok(())
+    }
+
     /// Points all users of a shared block at its copy: also those that came since, because the copy is the same.
     async fn swing_users(&self, old: &BlockAddress, new: BlockAddress) -> Result<()> {
         let (from, end) = key::references(old);
         loop {
             self.store.admit().await?;
             let mut change = self.begin()?;
-            let rows = change.scan(&from, &end, RECORD_EXTENTS_MAX)?;
+            let rows = change.scan(&from, &end, UPKEEP_EXTENTS_MAX)?;
             if rows.is_empty() {
                 return Ok(());
             }

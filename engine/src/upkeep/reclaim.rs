@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
-use crate::limits::RECORD_EXTENTS_MAX;
+use crate::limits::UPKEEP_EXTENTS_MAX;
 use crate::records::key;
 use crate::volume::{Look, Volume, extent_row};
 
@@ -27,7 +27,7 @@ impl Volume {
             while next.is_some() {
                 self.store.admit().await?;
                 let mut change = self.begin()?;
-                let mut room = RECORD_EXTENTS_MAX;
+                let mut room = UPKEEP_EXTENTS_MAX;
                 while let Some(content) = next.filter(|_| room > 0) {
                     let used = reclaim_step(&mut change, content, room)?;
                     let done = used < room;

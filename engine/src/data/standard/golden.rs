@@ -7,7 +7,7 @@ use ::golden::Format;
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
-use super::StandardTier;
+use super::{StandardTier, Urgency};
 use crate::data::block::{BlockIdentity, PlainBlock};
 use crate::fuzzing::memory::MemoryDisk;
 use crate::golden::fixed::{environment, file_system, ring};
@@ -58,7 +58,7 @@ fn standard_segment() -> Vec<u8> {
     let disk = MemoryDisk::default();
     let tier = open(&disk);
     for batch in batches().into_iter().chain([in_cells()]) {
-        runtime().block_on(tier.append(batch)).unwrap();
+        runtime().block_on(tier.append(batch, Urgency::Waited)).unwrap();
     }
     disk.bytes(&path())
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::threads::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::State;
 use super::files::SegmentFiles;
+use super::{State, Urgency};
 use crate::broken::{Broken, broken};
 use crate::data::block::BlockAddress;
 use crate::disk::DiskFile;
@@ -35,8 +35,12 @@ pub(super) struct SealedBatch {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
+    pub(super) urgency: Urgency,
     pub(super) waiting: Vec<Waiting>,
 }
+
+/// Bytes that nobody waits for which are given to the disk at once: a journal write that comes meanwhile waits for as many.
+const PIECE_BYTES: usize = 256 * 1024;
 
 pub(super) struct Syncer {
     files: Arc<SegmentFiles>,
@@ -98,7 +102,10 @@ impl Syncer {
     fn write(&self, segment: SegmentId, batches: &[SealedBatch]) -> Result<()> {
         let path = self.files.path(segment);
         for batch in batches {
-            let written = batch.file.write_all_at(&batch.bytes, batch.offset);
+            let written = match batch.urgency {
+                Urgency::Waited => batch.file.write_all_at(&batch.bytes, batch.offset),
+                Urgency::Upkeep => write_in_pieces(batch),
+            };
             written.map_err(|error| match error.kind() {
                 io::ErrorKind::QuotaExceeded => Error::NoSpace,
                 _ => Error::io("cannot write", &path)(error),
@@ -134,4 +141,18 @@ impl Syncer {
             *active = None;
         }
     }
+}
+
+/// Writes a batch so that the writes of others come in between: what is synced is out of their way.
+fn write_in_pieces(batch: &SealedBatch) -> io::Result<()> {
+    let mut offset = batch.offset;
+    let mut pieces = batch.bytes.chunks(PIECE_BYTES).peekable();
+    while let Some(piece) = pieces.next() {
+        batch.file.write_all_at(piece, offset)?;
+        offset += piece.len() as u64;
+        if pieces.peek().is_some() {
+            batch.file.sync_data()?;
+        }
+    }
+    Ok(())
 }

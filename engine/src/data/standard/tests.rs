@@ -33,7 +33,7 @@ fn block(content: u64, index: u64, length: usize) -> PlainBlock {
 }
 
 async fn append_checked(tier: &StandardTier, blocks: Vec<PlainBlock>) -> Vec<(PlainBlock, BlockAddress)> {
-    let addresses = tier.append(blocks.clone()).await.unwrap();
+    let addresses = tier.append(blocks.clone(), Urgency::Waited).await.unwrap();
     assert_eq!(addresses.len(), blocks.len());
     for (block, address) in blocks.iter().zip(&addresses) {
         assert_eq!(tier.read(address, block.identity).await.unwrap(), block.bytes);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::State;
 use super::files::SegmentFiles;
 use super::syncer::{Job, SealedBatch, Syncer};
+use super::{State, Urgency};
 use crate::data::block::BlockAddress;
 use crate::data::format::{PackedBlock, SegmentSealer};
 use crate::disk::DiskFile;
@@ -26,13 +26,13 @@ const OVERLAP_BLOCKS: usize = 32;
 
 /// What the writer is asked to do.
 pub(super) enum Order {
-    Append { blocks: Vec<PackedBlock>, reply: oneshot::Sender<Result<Vec<BlockAddress>>> },
+    Append { blocks: Vec<PackedBlock>, urgency: Urgency, reply: oneshot::Sender<Result<Vec<BlockAddress>>> },
     Close { reply: oneshot::Sender<Result<()>> },
 }
 
 /// Requests that go into one batch: the blocks of all, and for each how many are its own and who waits.
-#[derive(Default)]
 struct Batch {
+    urgency: Urgency,
     blocks: Vec<PackedBlock>,
     waiting: Vec<(usize, oneshot::Sender<Result<Vec<BlockAddress>>>)>,
 }
@@ -78,8 +78,8 @@ impl Writer {
                     self.close();
                     let _caller_may_be_gone = reply.send(Ok(()));
                 }
-                Order::Append { blocks, reply } => {
-                    let mut batch = Batch::default();
+                Order::Append { blocks, urgency, reply } => {
+                    let mut batch = Batch::new(urgency);
                     batch.add(blocks, reply);
                     next = batch.add_waiting(&mut queue);
                     if batch.blocks.len() < OVERLAP_BLOCKS && next.is_none() && self.busy {
@@ -96,7 +96,7 @@ impl Writer {
     }
 
     fn serve(&mut self, batch: Batch) {
-        let Batch { blocks, waiting } = batch;
+        let Batch { urgency, blocks, waiting } = batch;
         let mut bytes = self.state.take_buffer();
         let sealed = self.state.check().and_then(|()| self.seal(&blocks, &mut bytes));
         let (addresses, offset) = match sealed {
@@ -118,7 +118,7 @@ impl Writer {
             .map(|(count, reply)| (addresses.by_ref().take(count).collect(), reply))
             .collect();
         let small = blocks.len() < OVERLAP_BLOCKS;
-        let batch = SealedBatch { segment, file, offset, bytes, waiting };
+        let batch = SealedBatch { segment, file, offset, bytes, urgency, waiting };
         if small {
             self.wait_for_syncer();
             self.syncer.lock().serve(segment, vec![batch]);
@@ -178,6 +178,10 @@ impl Writer {
 }
 
 impl Batch {
+    fn new(urgency: Urgency) -> Self {
+        Batch { urgency, blocks: Vec::new(), waiting: Vec::new() }
+    }
+
     fn add(&mut self, blocks: Vec<PackedBlock>, reply: oneshot::Sender<Result<Vec<BlockAddress>>>) {
         self.waiting.push((blocks.len(), reply));
         self.blocks.extend(blocks);
@@ -187,7 +191,12 @@ impl Batch {
     fn add_waiting(&mut self, queue: &mut mpsc::Receiver<Order>) -> Option<Order> {
         while self.blocks.len() < BATCH_BLOCKS {
             match queue.try_recv().ok()? {
-                Order::Append { blocks, reply } => self.add(blocks, reply),
+                Order::Append { blocks, urgency, reply } => {
+                    if urgency == Urgency::Waited {
+                        self.urgency = urgency;
+                    }
+                    self.add(blocks, reply);
+                }
                 close @ Order::Close { .. } => return Some(close),
             }
         }

@@ -352,7 +352,7 @@ async fn a_segment_that_nobody_points_to_goes_when_it_is_closed() {
     let block = PlainBlock { identity, bytes: Bytes::from(noise(1, 4096)) };
     let segment = {
         let _writing = volume.data_writes.read().await;
-        volume.append_standard(vec![block]).await.unwrap()[0].segment
+        volume.append_standard(vec![block], crate::data::Urgency::Waited).await.unwrap()[0].segment
     };
     let there = || volume.standard.list().unwrap().iter().any(|(id, _)| *id == segment);
     volume.release_segments(Duration::ZERO).await.unwrap();

@@ -127,7 +127,7 @@ async fn a_full_disk_is_no_end() {
 
     disk.space.store(500, Ordering::Relaxed);
     for _ in 0..5 {
-        assert!(matches!(tier.append(vec![block(1, 1, 1000)]).await, Err(Error::NoSpace)));
+        assert!(matches!(tier.append(vec![block(1, 1, 1000)], Urgency::Waited).await, Err(Error::NoSpace)));
     }
     assert_eq!(tier.halted(), None);
     assert_eq!(tier.list().unwrap(), [(address.segment, length)], "failed batches leave nothing behind");
@@ -150,9 +150,15 @@ async fn a_failed_sync_is_final_and_reads_go_on() {
 
         let switch = if of_the_directory { &disk.fail_directory_syncs } else { &disk.fail_syncs };
         switch.store(true, Ordering::Relaxed);
-        assert!(matches!(tier.append(vec![block(1, 1, 10)]).await, Err(Error::Halted { .. })));
+        assert!(matches!(
+            tier.append(vec![block(1, 1, 10)], Urgency::Waited).await,
+            Err(Error::Halted { .. })
+        ));
         switch.store(false, Ordering::Relaxed);
-        assert!(matches!(tier.append(vec![block(1, 1, 10)]).await, Err(Error::Halted { .. })));
+        assert!(matches!(
+            tier.append(vec![block(1, 1, 10)], Urgency::Waited).await,
+            Err(Error::Halted { .. })
+        ));
         assert!(matches!(tier.remove(address.segment).await, Err(Error::Halted { .. })));
         assert!(tier.halted().unwrap().contains("cannot be synced"));
         assert_eq!(tier.read(&address, kept.identity).await.unwrap(), kept.bytes);
@@ -167,7 +173,7 @@ async fn appends_that_wait_share_one_sync() {
     disk.gate_closed.store(true, Ordering::Release);
     let spawn = |content| {
         let tier = Arc::clone(&tier);
-        tokio::spawn(async move { tier.append(vec![block(content, 0, 100)]).await })
+        tokio::spawn(async move { tier.append(vec![block(content, 0, 100)], Urgency::Waited).await })
     };
     let first = spawn(0);
     // The writer has taken the first request when it has named its segment; it then stands before the gate.
