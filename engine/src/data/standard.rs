@@ -25,6 +25,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -75,6 +76,8 @@ pub(crate) enum Urgency {
 #[derive(Default)]
 struct State {
     active: Mutex<Option<SegmentId>>,
+    /// Bytes at which a segment is closed.
+    closed_at: AtomicU64,
     halted: Mutex<Option<String>>,
     /// Buffers that were written: memory that is used again need not be made by the kernel again.
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -120,18 +123,12 @@ impl StandardTier {
         segment_bytes: u64,
     ) -> Result<StandardTier> {
         let files = Arc::new(SegmentFiles::open(directory, disk, keys.clone(), file_system)?);
-        let state = Arc::new(State::default());
+        let state = Arc::new(State { closed_at: segment_bytes.into(), ..State::default() });
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
         let (jobs, sealed) = mpsc::channel(SEALED_BATCHES_MAX);
         let syncer = Arc::new(threads::Mutex::new(Syncer::new(Arc::clone(&files), Arc::clone(&state))));
-        let writer = Writer::new(
-            Arc::clone(&files),
-            Arc::clone(&state),
-            environment,
-            segment_bytes,
-            Arc::clone(&syncer),
-            jobs,
-        );
+        let writer =
+            Writer::new(Arc::clone(&files), Arc::clone(&state), environment, Arc::clone(&syncer), jobs);
         threads::spawn("segment-syncer", move || Syncer::run(&syncer, sealed))?;
         threads::spawn("segment-writer", move || writer.run(queue))?;
         Ok(StandardTier { files, state, orders, patience: Patience::default() })
@@ -152,6 +149,11 @@ impl StandardTier {
         }
         let blocks = blocks.into_iter().map(PackedBlock::in_cells).collect::<Result<_>>()?;
         self.order(|reply| Order::Append { blocks, urgency, reply }).await
+    }
+
+    /// From now on a segment is closed when it has that many bytes.
+    pub(crate) fn close_at(&self, segment_bytes: u64) {
+        self.state.closed_at.store(segment_bytes, Ordering::Relaxed);
     }
 
     /// Closes the segment that is being written; the next append begins a new one.

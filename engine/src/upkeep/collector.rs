@@ -150,6 +150,14 @@ impl Volume {
         let mut results = Vec::new();
         for tier in TIERS {
             let segments = self.segments()?;
+            if tier == Tier::Standard {
+                let live = segments
+                    .values()
+                    .filter(|record| record.tier == tier)
+                    .map(|record| record.live_bytes)
+                    .sum();
+                self.standard.close_at(plan::segment_bytes(live, self.budgets.segment_bytes));
+            }
             self.collector.hopeless.lock().retain(|id, _| segments.contains_key(id));
             let chosen = self.chosen(&segments, tier, budget_bytes);
             if chosen.iter().any(|(id, _)| self.standard.active() == Some(*id)) {

@@ -40,7 +40,7 @@ pub(super) struct SealedBatch {
 }
 
 /// Bytes that nobody waits for which are given to the disk at once: a journal write that comes meanwhile waits for as many.
-const PIECE_BYTES: usize = 256 * 1024;
+const PIECE_BYTES: usize = 1024 * 1024;
 
 pub(super) struct Syncer {
     files: Arc<SegmentFiles>,

@@ -2,6 +2,7 @@
 //! [`Syncer`], or writes it itself if it is small.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,7 +50,6 @@ pub(super) struct Writer {
     files: Arc<SegmentFiles>,
     state: Arc<State>,
     environment: Environment,
-    segment_bytes: u64,
     syncer: Arc<Mutex<Syncer>>,
     jobs: mpsc::Sender<Job>,
     /// Whether jobs were sent that may not be done.
@@ -62,11 +62,10 @@ impl Writer {
         files: Arc<SegmentFiles>,
         state: Arc<State>,
         environment: Environment,
-        segment_bytes: u64,
         syncer: Arc<Mutex<Syncer>>,
         jobs: mpsc::Sender<Job>,
     ) -> Self {
-        Writer { files, state, environment, segment_bytes, syncer, jobs, busy: false, active: None }
+        Writer { files, state, environment, syncer, jobs, busy: false, active: None }
     }
 
     /// Serves until the tier is dropped.
@@ -125,7 +124,8 @@ impl Writer {
         } else {
             self.hand_over(Job::Write(batch));
         }
-        if self.active.as_ref().is_some_and(|active| active.handed_over >= self.segment_bytes) {
+        let closed_at = self.state.closed_at.load(Ordering::Relaxed);
+        if self.active.as_ref().is_some_and(|active| active.handed_over >= closed_at) {
             self.close();
         }
     }

@@ -15,6 +15,17 @@ pub(crate) const END: (u64, u64) = (13, 10);
 /// Stored bytes for each live byte at which a round may take four times its budget.
 const PRESSING: (u64, u64) = (3, 2);
 
+/// Segments that what is live should be spread over: among as many there are some with mostly garbage, and what is overwritten in
+/// the order in which it was written leaves whole segments behind.
+const SEGMENTS_WANTED: u64 = 16;
+/// Bytes of the smallest segment, if the budget allows as many: to begin one costs a sync of the directory.
+const SEGMENT_BYTES_MIN: u64 = 16 << 20;
+
+/// Bytes at which a segment is closed: fewer in a small tier, and never more than the budget, with which a large tier has few files.
+pub(crate) fn segment_bytes(live_bytes: u64, budget_bytes: u64) -> u64 {
+    (live_bytes / SEGMENTS_WANTED).max(SEGMENT_BYTES_MIN).min(budget_bytes)
+}
+
 /// What the plan is made for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
@@ -103,6 +114,16 @@ mod tests {
     fn a_good_tier_is_left_alone_and_so_is_little_garbage() {
         assert!(chosen(&[segment(1, 90, 100), segment(2, 60, 100)], TERMS).is_empty());
         assert!(chosen(&[segment(1, 1, 11)], TERMS).is_empty(), "ten bytes of garbage in all");
+    }
+
+    #[test]
+    fn a_small_tier_has_small_segments() {
+        let budget = 128 << 20;
+        assert_eq!(
+            [0, 1 << 30, 1 << 40].map(|live| segment_bytes(live, budget)),
+            [16 << 20, 64 << 20, budget]
+        );
+        assert_eq!(segment_bytes(1 << 40, 1000), 1000);
     }
 
     #[test]
