@@ -134,6 +134,30 @@ async fn wait_until(holds: impl Fn() -> bool) {
     panic!("did not come to hold within 30 s");
 }
 
+/// A file that grows has what was written in it, however often its end is read meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_reader_of_a_growing_file_sees_no_zeros() {
+    const APPENDS: u64 = 20_000;
+    let home = Home::with(small_budgets());
+    let fs = std::sync::Arc::new(home.open().await);
+    let file = create(&fs, ROOT, b"log").await;
+    let writer = std::sync::Arc::clone(&fs);
+    let writing = tokio::spawn(async move {
+        for number in 0..APPENDS {
+            write(&writer, file, number * 100, &[1; 100], Stability::Unstable).await;
+        }
+    });
+    let mut from = 0;
+    while !writing.is_finished() {
+        let parts = fs.read(file, from, 1000).await.unwrap().parts;
+        assert!(parts.iter().flatten().all(|byte| *byte == 1), "a zero behind {from}");
+        from += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+    }
+    writing.await.unwrap();
+    commit(&fs, file).await;
+    assert_eq!(read_all(&fs, file).await, vec![1; usize::try_from(APPENDS * 100).unwrap()]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncation_leaves_no_old_bytes_behind() {
     let home = Home::with(small_budgets());
