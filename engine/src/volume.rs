@@ -91,9 +91,18 @@ impl Volume {
 
     /// An inode as its users see it now, or [`Error::Stale`], and how many bytes of it are UNSTABLE.
     pub(crate) fn seen_inode(&self, inode: InodeId) -> Result<(Inode, u64)> {
+        self.seen(inode, |buffer| buffer.view(inode).map_or(0, |view| view.bytes))
+    }
+
+    /// An inode as its users see it now, and what is found in the buffer at the same moment.
+    pub(crate) fn seen<T: Default>(
+        &self,
+        inode: InodeId,
+        find: impl FnOnce(&WriteBuffer) -> T,
+    ) -> Result<(Inode, T)> {
         // The buffer before the record: what a flush takes out of the one is in the other by then.
         if !self.buffer.holds(inode) {
-            return Ok((self.stored_inode(inode)?, 0));
+            return Ok((self.stored_inode(inode)?, T::default()));
         }
         // What its users see stands partly in the buffer and partly in the record: both are looked at while nothing changes.
         let change = match self.begin() {
@@ -105,10 +114,11 @@ impl Volume {
             Some(change) => change.stored_inode(inode)?,
             None => self.stored_inode(inode)?,
         };
-        Ok(match self.buffer.view(inode) {
-            Some(view) => (change::overlaid(record, view), view.bytes),
-            None => (record, 0),
-        })
+        let seen = match self.buffer.view(inode) {
+            Some(view) => change::overlaid(record, view),
+            None => record,
+        };
+        Ok((seen, find(&self.buffer)))
     }
 
     /// Whether unlinked inodes are kept whether or not somebody has them open now.

@@ -25,7 +25,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -78,6 +78,8 @@ struct State {
     active: Mutex<Option<SegmentId>>,
     /// Bytes at which a segment is closed.
     closed_at: AtomicU64,
+    /// Appends under way that somebody waits for.
+    waited: AtomicUsize,
     halted: Mutex<Option<String>>,
     /// Buffers that were written: memory that is used again need not be made by the kernel again.
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -109,6 +111,22 @@ impl State {
         tracing::error!(%reason, "the Standard tier stopped accepting data");
         let mut halted = self.halted.lock();
         Error::Halted { reason: halted.get_or_insert(reason).clone() }
+    }
+}
+
+/// An append that somebody waits for, as long as this lives.
+struct Waited<'a>(&'a State);
+
+impl<'a> Waited<'a> {
+    fn new(state: &'a State) -> Self {
+        state.waited.fetch_add(1, Ordering::Relaxed);
+        Waited(state)
+    }
+}
+
+impl Drop for Waited<'_> {
+    fn drop(&mut self) {
+        self.0.waited.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -148,6 +166,7 @@ impl StandardTier {
             return Err(Error::Invalid { what: "too many blocks in one append" });
         }
         let blocks = blocks.into_iter().map(PackedBlock::in_cells).collect::<Result<_>>()?;
+        let _waited = (urgency == Urgency::Waited).then(|| Waited::new(&self.state));
         self.order(|reply| Order::Append { blocks, urgency, reply }).await
     }
 

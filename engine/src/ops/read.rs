@@ -1,7 +1,7 @@
 //! READ: from the write buffer, the pieces, the Standard tier and the cold tiers.
 //!
 //! The layers are looked at from the newest to the oldest: buffer, pieces, extents. Data only ever moves from a newer layer
-//! to an older one, and is there before it is gone here, so that a read never falls between two of them. Before all of them comes the size.
+//! to an older one, and is there before it is gone here, so that a read never falls between two of them.
 
 use bytes::Bytes;
 
@@ -39,9 +39,8 @@ impl Volume {
 
     async fn read_once(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
         let wanted_end = offset.saturating_add(length as u64);
-        // The size before the data: of a write that comes between, and makes the file longer, there would be zeros.
-        let record = self.seen_inode(inode)?.0;
-        let layers = self.buffer.read(inode, offset, wanted_end);
+        // At one moment: of an unstable write that came between and made the file longer there would be zeros.
+        let (record, layers) = self.seen(inode, |buffer| buffer.read(inode, offset, wanted_end))?;
         let (size, id, piece_bytes) = match record.content {
             Content::File { size, id, piece_bytes, .. } => (size, id, piece_bytes),
             Content::Directory { .. } => return Err(Error::IsDirectory),

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::threads::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -100,24 +101,44 @@ impl Syncer {
 
     /// Writes batches that follow each other and makes them durable.
     fn write(&self, segment: SegmentId, batches: &[SealedBatch]) -> Result<()> {
-        let path = self.files.path(segment);
         for batch in batches {
-            let written = match batch.urgency {
-                Urgency::Waited => batch.file.write_all_at(&batch.bytes, batch.offset),
-                Urgency::Upkeep => write_in_pieces(batch),
-            };
-            written.map_err(|error| match error.kind() {
-                io::ErrorKind::QuotaExceeded => Error::NoSpace,
-                _ => Error::io("cannot write", &path)(error),
-            })?;
+            self.write_batch(batch)?;
         }
         let Some(first) = batches.first() else { return Ok(()) };
-        let synced = if broken(Broken::SegmentNotSynced) { Ok(()) } else { first.file.sync_data() };
-        synced.map_err(|error| self.state.halt(format!("cannot sync {}: {error}", path.display())))?;
+        self.sync(segment, first.file.as_ref())?;
         if first.offset == 0 && !broken(Broken::SegmentNameNotSynced) {
             self.files.sync_names().map_err(|error| self.state.halt(error.to_string()))?;
         }
         Ok(())
+    }
+
+    /// What nobody waits for is written in pieces, so that the writes of others come in between: what is synced is out of their way.
+    fn write_batch(&self, batch: &SealedBatch) -> Result<()> {
+        let mut offset = batch.offset;
+        let mut rest = batch.bytes.as_slice();
+        while !rest.is_empty() {
+            let hurries = batch.urgency == Urgency::Waited || self.state.waited.load(Ordering::Relaxed) > 0;
+            let length = if hurries { rest.len() } else { PIECE_BYTES };
+            let (piece, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            let written = batch.file.write_all_at(piece, offset);
+            written.map_err(|error| match error.kind() {
+                io::ErrorKind::QuotaExceeded => Error::NoSpace,
+                _ => Error::io("cannot write", self.files.path(batch.segment))(error),
+            })?;
+            offset += piece.len() as u64;
+            rest = behind;
+            if !rest.is_empty() {
+                self.sync(batch.segment, batch.file.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A failed sync is final.
+    fn sync(&self, segment: SegmentId, file: &dyn DiskFile) -> Result<()> {
+        let synced = if broken(Broken::SegmentNotSynced) { Ok(()) } else { file.sync_data() };
+        let path = self.files.path(segment);
+        synced.map_err(|error| self.state.halt(format!("cannot sync {}: {error}", path.display())))
     }
 
     /// Gives up a segment after a failed write: the counters of the failed batch may be on the disk already, and what follows it would
@@ -141,18 +162,4 @@ impl Syncer {
             *active = None;
         }
     }
-}
-
-/// Writes a batch so that the writes of others come in between: what is synced is out of their way.
-fn write_in_pieces(batch: &SealedBatch) -> io::Result<()> {
-    let mut offset = batch.offset;
-    let mut pieces = batch.bytes.chunks(PIECE_BYTES).peekable();
-    while let Some(piece) = pieces.next() {
-        batch.file.write_all_at(piece, offset)?;
-        offset += piece.len() as u64;
-        if pieces.peek().is_some() {
-            batch.file.sync_data()?;
-        }
-    }
-    Ok(())
 }

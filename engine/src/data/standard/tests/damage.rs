@@ -73,7 +73,9 @@ async fn a_last_batch_cut_anywhere_is_left_out() {
         let listed = tier.directory(*segment).await.unwrap().len();
         assert_eq!(listed, if length < frames_at { 2 } else { 3 }, "{length} bytes and zeros");
         let (block, address) = &stored[2];
-        assert!(matches!(tier.read(address, block.identity).await, Err(Error::Corrupt { .. })));
+        // A tag may end with zeros.
+        let is_whole = torn.starts_with(bytes);
+        assert_eq!(tier.read(address, block.identity).await.is_ok(), is_whole, "{length} bytes and zeros");
     }
 }
 

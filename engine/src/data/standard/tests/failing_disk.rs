@@ -166,6 +166,19 @@ async fn a_failed_sync_is_final_and_reads_go_on() {
 }
 
 #[tokio::test]
+async fn a_failed_sync_between_two_pieces_is_final() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::new();
+    let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
+    let large = || (0..40).map(|index| block(1, index, 65_536)).collect();
+    tier.append(large(), Urgency::Upkeep).await.unwrap();
+    disk.fail_syncs.store(true, Ordering::Relaxed);
+    assert!(matches!(tier.append(large(), Urgency::Upkeep).await, Err(Error::Halted { .. })));
+    disk.fail_syncs.store(false, Ordering::Relaxed);
+    assert!(matches!(tier.append(large(), Urgency::Waited).await, Err(Error::Halted { .. })));
+}
+
+#[tokio::test]
 async fn appends_that_wait_share_one_sync() {
     let directory = tempfile::tempdir().unwrap();
     let disk = FailingDisk::new();
