@@ -13,7 +13,7 @@ pub struct Budgets {
     pub write_buffer_bytes: u64,
     /// Opened blocks in memory.
     pub block_cache_bytes: u64,
-    /// Size at which a Standard segment is closed.
+    /// Size at which a Standard segment is closed at the latest: a small tier has smaller ones.
     pub segment_bytes: u64,
     /// Size at which a cold object is closed.
     pub object_bytes: u64,

@@ -61,8 +61,8 @@ pub(crate) const RECORD_PIECE_BYTES_MAX: u64 = 1024 * 1024;
 /// Extents that one record changes at most, except in a truncation: some 32 KiB of journal.
 /// In tests it is a few, so that small files take several records, too.
 pub(crate) const RECORD_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 256 };
-/// Extents that one record of the upkeep changes at most: writers wait for each of these records, and a fold that takes some go between
-/// costs them nothing. In tests as above.
+/// Extents that one record of the upkeep changes at most: writers wait for each of these records, and folds and collections let them
+/// go first in between. In tests as above.
 pub(crate) const UPKEEP_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 32 };
 /// Bytes at which a record that is still growing is committed, well below [`RECORD_BYTES_MAX`].
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;

@@ -42,7 +42,7 @@ pub(crate) const EXAMPLE: &str = r##"# tidefs.toml: settings of `tidefs serve`.
 #write_buffer = "256MiB"
 # Data blocks that were read or written lately.
 #block_cache = "256MiB"
-# A local data file is closed at this size.
+# A local data file is closed at this size, or sooner while there is little data.
 #segment = "128MiB"
 # An object in the bucket is closed at this size.
 #object = "32MiB"

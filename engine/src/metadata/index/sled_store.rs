@@ -7,7 +7,7 @@
 //! sled writes its log in the background, on eight threads, each of which then waits for a lock on its segments. Whoever appends to the
 //! log may hold that lock while it waits for an earlier cut of the file, which waits for one of these threads: with eight writes before
 //! the cut nobody ever goes on. And only what is known to be written is collected: with nothing to tell it, the log grows without
-//! bounds. Hence [`UNSETTLED_BYTES_MAX`].
+//! bounds. Hence it is waited for after each [`INDEX_BATCH_BYTES`]: see `docs/decisions/0003-sled-is-waited-for.md`.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,9 +30,6 @@ struct SledStore {
     /// Bytes of keys and values since the log was last waited for.
     unsettled_bytes: AtomicU64,
 }
-
-/// Bytes of keys and values after which the log is waited for. sled writes about ten times as much, in pieces of 512 KiB: two or three.
-const UNSETTLED_BYTES_MAX: u64 = INDEX_BATCH_BYTES as u64;
 
 /// A range of sled's.
 struct Rows<'a> {
@@ -169,7 +166,7 @@ impl MetaStore for SledStore {
     }
 
     fn settle(&self) -> Result<()> {
-        if self.unsettled_bytes.load(Ordering::Relaxed) < UNSETTLED_BYTES_MAX {
+        if self.unsettled_bytes.load(Ordering::Relaxed) < INDEX_BATCH_BYTES as u64 {
             return Ok(());
         }
         self.unsettled_bytes.store(0, Ordering::Relaxed);
