@@ -56,6 +56,13 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }
 
+/// Lets others go first, those on this thread and those that wait for its core: a scheduler may leave them waiting for milliseconds
+/// behind somebody who computes, even if there is an idle core.
+pub(crate) async fn give_way() {
+    std::thread::yield_now();
+    tokio::task::yield_now().await;
+}
+
 /// Runs work that blocks or computes for long, away from the threads that serve requests.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,

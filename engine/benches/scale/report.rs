@@ -16,7 +16,7 @@ const ROWS: &[Row] = &[
     ("checkpoints, MiB", "", |report| report.disk.checkpoint_mib.to_string()),
     ("index, MiB", "", |report| report.disk.index_mib.to_string()),
     ("segments, MiB", "", |report| report.disk.segments_mib.to_string()),
-    ("look-up + attributes, p50, us", "±20 %", |report| micros(report.clean.lookups.working_set.p50_us)),
+    ("look-up + attributes, p50, us", "±20 %", |report| micros(typical(report))),
     ("look-up + attributes, p99, us", "", |report| micros(report.clean.lookups.working_set.p99_us)),
     ("the same anywhere, p50, us", "", |report| micros(report.clean.lookups.anywhere.p50_us)),
     ("the same anywhere, p99, us", "", |report| micros(report.clean.lookups.anywhere.p99_us)),
@@ -35,6 +35,14 @@ pub(crate) fn print(reports: &[Report]) {
         let values: String = reports.iter().map(|report| format!("{:>14}", value(report))).collect();
         println!("{name:<34}{bound:>8}{values}");
     }
+}
+
+/// The median of all steps: a spell of something else on the machine is as long as one of them.
+fn typical(report: &Report) -> f64 {
+    let steps = [&report.filled, &report.clean, &report.killed, &report.rebuilt];
+    let mut found = steps.map(|step| step.lookups.working_set.p50_us);
+    found.sort_unstable_by(f64::total_cmp);
+    f64::midpoint(found[1], found[2])
 }
 
 fn micros(value: f64) -> String {

@@ -128,6 +128,18 @@ impl Overlay {
         }
     }
 
+    /// The last entries from one key up to another, which may be it, of the active and of the frozen map; and the generation.
+    pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> ([Option<Entry>; 2], u64) {
+        let range = (Bound::Included(from), Bound::Included(upto));
+        let last = |changes: &Changes| {
+            let found = changes.range::<[u8], _>(range).next_back();
+            found.map(|(key, value)| (key.clone(), value.clone()))
+        };
+        let maps = self.maps.read();
+        let frozen = maps.frozen.as_ref().and_then(|frozen| last(&frozen.changes));
+        ([last(&maps.active), frozen], maps.generation)
+    }
+
     /// The range, as far as its first `limit` values need it.
     pub(crate) fn snapshot(&self, from: &[u8], to: &[u8], limit: usize) -> Snapshot {
         self.maps.read().snapshot(from, to, limit)

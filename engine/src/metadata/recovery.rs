@@ -17,6 +17,10 @@ use crate::home::Home;
 use crate::identity::Lsn;
 use crate::journal::{self, Journal, Place, Progress};
 
+/// Values that were written into the index, some 64 MiB, from which on the next start would notice that it has to look at them: closing
+/// does so instead. In tests it is a few.
+const PREPARED_FROM: u64 = if cfg!(test) { 4 } else { 32 * 1024 };
+
 /// Makes an empty store.
 pub(super) fn create(directory: &Path, home: &Home) -> Result<()> {
     let journal = directory.join("journal");
@@ -157,12 +161,17 @@ fn trusted(
 pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.stop();
     let applied = parts.doubting(parts.index.applied());
-    let closed = parts.doubting(parts.index.close());
+    let paths = IndexPaths::below(&parts.directory);
+    let prepare = |()| match parts.index.written() >= PREPARED_FROM {
+        true => parts.home.environment.indexes.prepare(&paths.index),
+        false => Ok(()),
+    };
+    let closed = parts.doubting(parts.index.close().and_then(prepare));
     if parts.index_is_doubted() {
         return Ok(());
     }
     closed?;
     let state = MarkerState::Closed { applied: applied?.unwrap_or(Lsn(0)) };
     let marker = Marker { index: parts.checkpoints.manifest().index, state };
-    marker.publish(&parts.home, &IndexPaths::below(&parts.directory).marker)
+    marker.publish(&parts.home, &paths.marker)
 }

@@ -147,6 +147,11 @@ impl Store {
         self.parts.scan(from, to, limit, &[])
     }
 
+    /// The last entry from one key up to another, which may be it, as it was at one moment.
+    pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+        self.parts.last(from, upto)
+    }
+
     /// Begins a transaction: it is the only one until it is committed or dropped.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>> {
         if let Some(halted) = self.parts.progress.halted() {
@@ -320,6 +325,28 @@ impl Parts {
             Found::Unknown if self.passing.may_have(key, key) => self.doubting(self.index.get(key)),
             Found::Unknown => Ok(None),
         }
+    }
+
+    /// Looks at one entry of each layer, unless it has to look at all.
+    fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+        let ([active, frozen], generation) = self.overlay.last(from, upto);
+        let stored = self.doubting(self.index.last(from, upto))?.map(|(key, value)| (key, Some(value)));
+        let mut last: Option<Entry> = None;
+        for found in [active, frozen, stored].into_iter().flatten() {
+            // Of the same key the newest is looked at first.
+            if last.as_ref().is_none_or(|(key, _)| found.0 > *key) {
+                last = Some(found);
+            }
+        }
+        match last {
+            _ if self.overlay.generation() != generation => {}
+            None => return Ok(None),
+            Some((key, Some(value))) => return Ok(Some((key, value))),
+            // What is before something deleted is not known.
+            Some((_, None)) => {}
+        }
+        let behind = [upto, &[0]].concat();
+        Ok(self.scan(from, &behind, usize::MAX, &[])?.pop())
     }
 
     /// `above` are newer changes than those of the overlay, sorted.

@@ -117,6 +117,15 @@ impl Volume {
         content: ContentId,
         extents: &[(BlockIndex, Extent)],
     ) -> Result<Vec<(u64, Bytes)>> {
+        if let [(block, extent)] = extents {
+            let bytes = match self.cache.get(&extent.address) {
+                Some(bytes) => bytes,
+                None => {
+                    self.load_one(extent.tier, &extent.address, extent.sealed_as(content, *block)).await?
+                }
+            };
+            return Ok(vec![(block.start(), extent.show(&bytes))]);
+        }
         let mut opened: HashMap<BlockAddress, Bytes> = HashMap::with_capacity(extents.len());
         for tier in [Tier::Standard, Tier::InfrequentAccess] {
             // Two extents of one block want it once.
@@ -141,6 +150,16 @@ impl Volume {
         extents.iter().map(show).collect()
     }
 
+    /// Concurrent readers of one block share one read of the disk, or one request.
+    async fn load_one(&self, tier: Tier, address: &BlockAddress, identity: BlockIdentity) -> Result<Bytes> {
+        match tier {
+            Tier::Standard => self.cache.get_or_load(*address, self.standard.read(address, identity)).await,
+            Tier::InfrequentAccess => {
+                self.cache.get_or_load(*address, self.cold.read(address, identity)).await
+            }
+        }
+    }
+
     async fn load(
         &self,
         tier: Tier,
@@ -149,14 +168,8 @@ impl Volume {
     ) -> Result<()> {
         match (missing, tier) {
             ([], _) => {}
-            // Concurrent readers of one block share one read of the disk, or one request.
-            ([(address, identity)], Tier::Standard) => {
-                let read = self.standard.read(address, *identity);
-                opened.insert(*address, self.cache.get_or_load(*address, read).await?);
-            }
-            ([(address, identity)], Tier::InfrequentAccess) => {
-                let read = self.cold.read(address, *identity);
-                opened.insert(*address, self.cache.get_or_load(*address, read).await?);
+            ([(address, identity)], tier) => {
+                opened.insert(*address, self.load_one(tier, address, *identity).await?);
             }
             (several, tier) => {
                 let blocks = match tier {

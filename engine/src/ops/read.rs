@@ -13,7 +13,7 @@ use crate::identity::{BlockIndex, InodeId};
 use crate::limits::BLOCK_BYTES;
 use crate::records::Content;
 use crate::tiering::Tier;
-use crate::volume::{Look, Volume};
+use crate::volume::{Look, Volume, extent_of_unit};
 
 /// A block of zeros, for holes.
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
@@ -55,7 +55,12 @@ impl Volume {
         let (first, last) = span.slots();
         // Pieces before extents: data moves from the ones to the others.
         let pieces = if piece_bytes > 0 { self.store.pieces(id, first, last)? } else { Vec::new() };
-        let mut extents = self.store.extents(id, first, BlockIndex::at_or_behind(end))?;
+        let behind = BlockIndex::at_or_behind(end);
+        let mut extents = match BlockIndex::of_byte(offset) {
+            // A page, as databases and clients read it.
+            unit if unit.0 + 1 == behind.0 => extent_of_unit(&self.store, id, unit)?.into_iter().collect(),
+            _ => self.store.extents(id, first, behind)?,
+        };
         extents.retain(|(block, extent)| !span_of(*block, extent).meet(span).is_empty());
         if extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess) {
             self.access_log.note_cold_read(inode);

@@ -46,6 +46,16 @@ pub(crate) trait Look {
     }
 }
 
+/// The extent that shows something of a unit, if one does: no other one can.
+pub(crate) fn extent_of_unit(
+    store: &Store,
+    content: ContentId,
+    unit: BlockIndex,
+) -> Result<Option<(BlockIndex, Extent)>> {
+    let last = store.last(&key::extent(content, unit.slot()), &key::extent(content, unit))?;
+    last.map(|(key, value)| extent_row(&key, &value)).transpose()
+}
+
 /// A piece with its key.
 #[derive(Debug, Clone)]
 pub(crate) struct PieceRow {

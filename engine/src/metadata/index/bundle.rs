@@ -146,6 +146,18 @@ pub(super) fn find(content: &Bytes, key: &[u8]) -> Result<Option<Bytes>, Malform
     Ok(None)
 }
 
+/// The last entry whose key is not above this one.
+pub(super) fn last(content: &Bytes, upto: &[u8]) -> Result<Option<Row>, Malformed> {
+    let mut rows = Rows::new(content)?;
+    let mut last = None;
+    let mut key = Vec::with_capacity(32);
+    while let Some(value) = rows.next_value()?.filter(|_| rows.key.as_slice() <= upto) {
+        key.clone_from(&rows.key);
+        last = Some(value);
+    }
+    Ok(last.map(|value| (key.into(), content.slice_ref(value))))
+}
+
 /// Takes an entry behind one whose key has that length: the bytes that its key has in common with it, the rest of its key, its value.
 #[inline]
 fn entry<'a>(rest: &mut Reader<'a>, length_before: usize) -> Result<(usize, &'a [u8], &'a [u8]), Malformed> {

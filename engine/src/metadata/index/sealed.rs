@@ -91,6 +91,23 @@ impl Index {
         Ok(bundle::find(&content, key)?)
     }
 
+    /// The last entry from one key up to another, which may be it.
+    pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<Row>> {
+        let kept = match self.cache.find(upto) {
+            Some(found) => Some(found),
+            None => self.load_and_keep(upto, &self.layout.read())?,
+        };
+        let (lower, content) = kept.ok_or_else(hollow)?;
+        match bundle::last(&content, upto)? {
+            Some(row) => Ok(Some(row).filter(|(key, _)| key.as_ref() >= from)),
+            None if lower.as_ref() <= from => Ok(None),
+            None => self.with_range(from, &key_after(upto), |rows| {
+                let last = rows.last().transpose()?;
+                Ok(last.and_then(|(key, value)| Some((key, value?))))
+            }),
+        }
+    }
+
     /// Calls with the entries from one key up to another, which is not among them.
     pub(crate) fn with_range<T>(
         &self,
@@ -107,7 +124,7 @@ impl Index {
         let (lower, content) = first.ok_or_else(hollow)?;
         self.with(|store| {
             let walk = Walk::new(content)?;
-            let others = Others { store, lower, to: to.max(from), open: None };
+            let others = Others { store, lower, to: to.max(from), open: None, keeps: true };
             let rows = RangeRows { index: self, from, to, upper: walk.upper(), walk, others };
             with(Box::new(rows.map(|row| row.map(|(key, value)| (key, Some(value))))))
         })
@@ -240,6 +257,11 @@ impl Index {
         Ok(())
     }
 
+    /// How many values were written since it was opened.
+    pub(crate) fn written(&self) -> u64 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
     /// How many bundles there are.
     #[cfg(test)]
     pub(super) fn bundles(&self) -> Result<usize> {
@@ -318,21 +340,39 @@ struct RangeRows<'a> {
     others: Others<'a>,
 }
 
-/// The bundles after the first one. Most ranges end within one, so that the store is asked only if there is need.
+/// The bundles after the first one. Most ranges end within one or two, so that the store is asked only if there is need.
 struct Others<'a> {
     store: &'a dyn MetaStore,
-    /// The key of the first one.
+    /// The key of the last one that was used.
     lower: Bytes,
     to: &'a [u8],
     open: Option<SealedRows<'a>>,
+    /// Whether the next one that is loaded is kept. The further ones are not: a long walk would sweep out what is asked for again.
+    keeps: bool,
 }
 
 /// Keys and sealed values.
 type SealedRows<'a> = Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;
 
 impl Others<'_> {
-    fn next(&mut self) -> Option<Result<(Bytes, Vec<u8>)>> {
-        self.open.get_or_insert_with(|| self.store.range(&key_after(&self.lower), self.to)).next()
+    /// The bundle that begins with this key, which is the next one. The caller has the layout's lock.
+    fn next(&mut self, index: &Index, key: &Bytes) -> Result<Bytes> {
+        if let Some((_, content)) = index.cache.find(key).filter(|(lower, _)| lower == key) {
+            self.lower = key.clone();
+            self.open = None;
+            return Ok(content);
+        }
+        let rows = self.open.get_or_insert_with(|| self.store.range(&key_after(&self.lower), self.to));
+        let (lower, sealed) = rows.next().ok_or_else(|| Error::corrupt("the index has a hole"))??;
+        if lower != *key {
+            return Err(Error::corrupt("the index has a hole"));
+        }
+        let content = index.open(&lower, &sealed)?;
+        if std::mem::take(&mut self.keeps) {
+            index.cache.insert(lower.clone(), content.clone());
+        }
+        self.lower = lower;
+        Ok(content)
     }
 }
 
@@ -342,15 +382,10 @@ impl RangeRows<'_> {
             if let Some(row) = self.walk.next_from(self.from)? {
                 return Ok(Some(row).filter(|(key, _)| key.as_ref() < self.to));
             }
-            if self.upper.as_ref().is_none_or(|upper| upper.as_ref() >= self.to) {
+            let Some(upper) = self.upper.take().filter(|upper| upper.as_ref() < self.to) else {
                 return Ok(None);
-            }
-            let next = self.others.next().ok_or_else(|| Error::corrupt("the index has a hole"))?;
-            let (lower, sealed) = next?;
-            if self.upper.as_ref() != Some(&lower) {
-                return Err(Error::corrupt("the index has a hole"));
-            }
-            self.walk = Walk::new(self.index.open(&lower, &sealed)?)?;
+            };
+            self.walk = Walk::new(self.others.next(self.index, &upper)?)?;
             self.upper = self.walk.upper();
         }
     }

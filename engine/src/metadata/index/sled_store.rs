@@ -40,6 +40,8 @@ struct Rows<'a> {
 /// Five seconds in all.
 const LOCK_TRIES: u32 = 500;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// Of sled, while it only looks at its log: no page is read.
+const PREPARE_CACHE_BYTES: u64 = 1 << 20;
 
 /// Indexes in sled.
 pub(crate) struct SledIndexes;
@@ -54,6 +56,12 @@ impl Indexes for SledIndexes {
         })?;
         let db = Some(db.map_err(failed("cannot open"))?);
         Ok(Box::new(SledStore::new(directory, db)))
+    }
+
+    /// sled reads all of its log that was written since it was last opened, and keeps what it found.
+    fn prepare(&self, directory: &Path) -> Result<()> {
+        drop(self.open(directory, PREPARE_CACHE_BYTES)?);
+        sync_tree(directory)
     }
 
     fn destroy(&self, directory: &Path) -> Result<()> {

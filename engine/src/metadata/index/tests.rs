@@ -58,6 +58,9 @@ fn check(index: &Index, model: &Model, random: &mut Random) {
         let to = format!("k{:06}", random.below(8200));
         let wanted = all.iter().filter(|(row, _)| *row >= *key.as_bytes() && *row < *to.as_bytes());
         assert_eq!(rows(index, &key, &to), wanted.cloned().collect::<Vec<_>>(), "{key} to {to}");
+        let upto = all.iter().filter(|(row, _)| *row >= *key.as_bytes() && *row <= *to.as_bytes());
+        let last = upto.last().and_then(|(row, value)| Some((row.clone(), value.clone()?)));
+        assert_eq!(index.last(key.as_bytes(), to.as_bytes()).unwrap(), last, "the last of {key} to {to}");
     }
 }
 

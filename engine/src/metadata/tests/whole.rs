@@ -28,6 +28,26 @@ fn a_transaction_reads_its_own_writes_and_an_abort_leaves_nothing() {
 }
 
 #[test]
+fn the_last_of_a_range_is_found_in_whichever_layer_it_is() {
+    let bench = Bench::on_real_disk();
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    let last = |from: &str, upto: &str| {
+        let scanned = store.scan(from.as_bytes(), format!("{upto}\0").as_bytes(), 9).unwrap().pop();
+        let found = store.last(from.as_bytes(), upto.as_bytes()).unwrap();
+        assert_eq!(found, scanned, "{from} to {upto}");
+        joined(found.into_iter().collect())
+    };
+    let _ = put(&store, &[("a", Some("1")), ("b", Some("2")), ("d", Some("4"))]);
+    assert_eq!((last("a", "c"), last("b", "b"), last("e", "z")), ("b=2".into(), "b=2".into(), "".into()));
+    wait(store.checkpoint()).unwrap();
+    assert_eq!((last("a", "c"), last("c", "c"), last("a", "z")), ("b=2".into(), "".into(), "d=4".into()));
+    // What is deleted above hides what is below, and shows what is before it.
+    let _ = put(&store, &[("d", None), ("b", Some("3"))]);
+    assert_eq!((last("a", "z"), last("a", "a"), last("c", "z")), ("b=3".into(), "a=1".into(), "".into()));
+}
+
+#[test]
 fn everything_is_there_after_a_clean_close() {
     let bench = Bench::on_real_disk();
     bench.create().unwrap();
