@@ -1,11 +1,13 @@
 //! Releasing contents that no file has any more, and unlinked inodes that nobody has open any more.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::limits::UPKEEP_EXTENTS_MAX;
 use crate::records::key;
+use crate::threads;
 use crate::volume::{Look, Volume, extent_row};
 
 /// Dead contents that are looked at in one step.
@@ -22,24 +24,32 @@ impl Volume {
             let Some((last, _)) = rows.last() else { return Ok(()) };
             // What is done leaves tombstones, through which a scan from the beginning would have to go each time.
             from = key::after(last);
-            let mut contents = rows.iter().filter_map(|(row, _)| key::dead_content_id(row));
-            let mut next = contents.next();
-            while next.is_some() {
+            let contents = rows.iter().filter_map(|(row, _)| key::dead_content_id(row));
+            let mut contents: VecDeque<_> = contents.collect();
+            while !contents.is_empty() {
                 self.store.admit().await?;
-                let mut change = self.begin()?;
-                let mut room = UPKEEP_EXTENTS_MAX;
-                while let Some(content) = next.filter(|_| room > 0) {
-                    let used = reclaim_step(&mut change, content, room)?;
-                    let done = used < room;
-                    room -= used.max(CONTENT_COST).min(room);
-                    if done {
-                        change.delete(key::dead_content(content));
-                        next = contents.next();
-                    }
-                }
-                drop(change.commit());
+                self.reclaim_record(&mut contents)?;
+                threads::give_way().await;
             }
         }
+    }
+
+    /// Reclaims as many contents, or as much of one, as one record takes.
+    fn reclaim_record(&self, contents: &mut VecDeque<ContentId>) -> Result<()> {
+        let mut change = self.begin()?;
+        change.takes_away();
+        let mut room = UPKEEP_EXTENTS_MAX;
+        while let Some(content) = contents.front().copied().filter(|_| room > 0) {
+            let used = reclaim_step(&mut change, content, room)?;
+            let done = used < room;
+            room -= used.max(CONTENT_COST).min(room);
+            if done {
+                change.delete(key::dead_content(content));
+                contents.pop_front();
+            }
+        }
+        drop(change.commit());
+        Ok(())
     }
 
     /// Releases unlinked inodes that nobody has pinned, and from now on releases each when its last pin is dropped.

@@ -25,6 +25,8 @@ pub(crate) struct Change<'a> {
     touched: bool,
     /// Whether it leaves something for the upkeep.
     releases: bool,
+    /// Whether it takes data away.
+    cuts: bool,
 }
 
 /// How many change numbers UNSTABLE writes may use up before the next durable reservation.
@@ -49,6 +51,7 @@ impl<'a> Change<'a> {
             now,
             touched: false,
             releases: false,
+            cuts: false,
         })
     }
 
@@ -218,6 +221,11 @@ impl<'a> Change<'a> {
         Ok(self.segments.entry(id).or_insert(record))
     }
 
+    /// Says that it takes data away that a reader may be looking for.
+    pub(crate) fn takes_away(&mut self) {
+        self.cuts = true;
+    }
+
     /// How large the record is so far.
     pub(crate) fn record_bytes(&self) -> usize {
         self.transaction.record_bytes()
@@ -247,7 +255,11 @@ impl<'a> Change<'a> {
             self.transaction.put(key::totals(), self.totals.encode());
         }
         let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
-        let ticket = self.transaction.commit();
+        let transaction = self.transaction;
+        let ticket = match self.cuts {
+            true => self.volume.cuts.during(|| transaction.commit()),
+            false => transaction.commit(),
+        };
         if fold {
             self.volume.upkeep.wake_folding();
         }
