@@ -1,7 +1,6 @@
 //! The parts of an open file system, and how its records are read.
 
 mod change;
-mod cuts;
 mod locks;
 mod look;
 mod names;
@@ -30,7 +29,6 @@ use crate::tiers::ColdTier;
 use crate::upkeep::{Collector, Reseal, Upkeep};
 
 pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold};
-pub(crate) use cuts::Cuts;
 pub(crate) use locks::{HeldLocks, InodeLocks};
 pub(crate) use look::{Look, PieceRow, extent_of_unit, extent_row, piece_row};
 pub(crate) use names::{COLLISIONS_MAX, NameHasher};
@@ -55,7 +53,6 @@ pub(crate) struct Volume {
     pub(crate) access_log: AccessLog,
     pub(crate) names: NameHasher,
     pub(crate) space: SpaceGuard,
-    pub(crate) cuts: Cuts,
     pub(crate) collector: Collector,
     /// Objects that are being uploaded.
     pub(crate) uploads: Uploads,

@@ -159,30 +159,6 @@ async fn a_reader_of_a_growing_file_sees_no_zeros() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_of_a_file_that_is_cut_and_grows_again_sees_no_zeros() {
-    const ROUNDS: usize = 300;
-    let home = Home::with(small_budgets());
-    let fs = std::sync::Arc::new(home.open().await);
-    let file = create(&fs, ROOT, b"file").await;
-    write(&fs, file, 0, &[1; 70_000], Stability::FileSync).await;
-    let writer = std::sync::Arc::clone(&fs);
-    let writing = tokio::spawn(async move {
-        for _ in 0..ROUNDS {
-            truncate(&writer, file, 10).await;
-            write(&writer, file, 10, &[1; 69_990], Stability::FileSync).await;
-        }
-    });
-    while !writing.is_finished() {
-        for from in [0, 5_000, 66_000] {
-            let parts = fs.read(file, from, 4000).await.unwrap().parts;
-            assert!(parts.iter().flatten().all(|byte| *byte == 1), "a zero behind {from}");
-        }
-    }
-    writing.await.unwrap();
-    assert_eq!(read_all(&fs, file).await, vec![1; 70_000]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncation_leaves_no_old_bytes_behind() {
     let home = Home::with(small_budgets());
     let fs = home.open().await;

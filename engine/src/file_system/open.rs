@@ -22,7 +22,7 @@ use crate::records::SegmentRecord;
 use crate::tiering::Tier;
 use crate::tiers::ColdTier;
 use crate::upkeep::{self, Collector, Upkeep};
-use crate::volume::{Cuts, InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
+use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
 
 /// Does something with the keys of a file system that nobody has open, and says how they stand then.
 pub(super) fn with_keys(
@@ -126,7 +126,6 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         locks: InodeLocks::new(),
         pins: Pins::default(),
         access_log: AccessLog::default(),
-        cuts: Cuts::default(),
         space: SpaceGuard::new(disk, home, clock, budgets.disk_reserve_bytes()),
         collector: Collector::default(),
         uploads: Uploads::default(),

@@ -162,15 +162,18 @@ pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.stop();
     let applied = parts.doubting(parts.index.applied());
     let paths = IndexPaths::below(&parts.directory);
-    let prepare = |()| match parts.index.written() >= PREPARED_FROM {
-        true => parts.home.environment.indexes.prepare(&paths.index),
-        false => Ok(()),
-    };
-    let closed = parts.doubting(parts.index.close().and_then(prepare));
+    let closed = parts.doubting(parts.index.close());
     if parts.index_is_doubted() {
         return Ok(());
     }
     closed?;
+    if parts.index.written() >= PREPARED_FROM
+        && let Err(error) = parts.home.environment.indexes.prepare(&paths.index)
+    {
+        // Everything is durable; the next start takes longer, and looks at the index more closely.
+        tracing::warn!(%error, "the metadata index could not be prepared for the next start");
+        return Ok(());
+    }
     let state = MarkerState::Closed { applied: applied?.unwrap_or(Lsn(0)) };
     let marker = Marker { index: parts.checkpoints.manifest().index, state };
     marker.publish(&parts.home, &paths.marker)

@@ -9,30 +9,17 @@ use super::layout::{Span, span_of};
 use crate::buffer::clip;
 use crate::error::{Error, Result};
 use crate::file_system::ReadData;
-use crate::identity::{BlockIndex, ContentId, InodeId};
+use crate::identity::{BlockIndex, InodeId};
 use crate::limits::BLOCK_BYTES;
-use crate::records::{Content, Extent};
-use crate::threads;
+use crate::records::Content;
 use crate::tiering::Tier;
-use crate::volume::{Look, PieceRow, Volume, extent_of_unit};
+use crate::volume::{Look, Volume, extent_of_unit};
 
 /// A block of zeros, for holes.
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
 /// How often a read begins again because what it was about to read was moved meanwhile.
 pub(super) const MOVED_RETRIES_MAX: u32 = 4;
-
-/// Where what a read shows is.
-struct Found {
-    /// What is read of the content, up to its end at most.
-    span: Span,
-    end_of_file: bool,
-    id: ContentId,
-    /// What is in the buffer.
-    layers: Vec<(u64, Bytes)>,
-    pieces: Vec<PieceRow>,
-    extents: Vec<(BlockIndex, Extent)>,
-}
 
 impl Volume {
     pub(crate) async fn read(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
@@ -51,34 +38,6 @@ impl Volume {
     }
 
     async fn read_once(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
-        let Found { span, end_of_file, id, layers, pieces, extents } = loop {
-            let Some(cuts) = self.cuts.now() else {
-                // Until the change that is under way is made.
-                if self.begin().is_err() {
-                    threads::give_way().await;
-                }
-                continue;
-            };
-            let found = self.find(inode, offset, length)?;
-            if self.cuts.none_since(cuts) {
-                break found;
-            }
-        };
-        if span.is_empty() {
-            return Ok(ReadData { parts: Vec::new(), end_of_file });
-        }
-        if extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess) {
-            self.access_log.note_cold_read(inode);
-        }
-        let bases = self.open_shown(id, &extents, span).await?;
-        self.access_log.touch(inode, self.environment.clock.now());
-        let mut over: Vec<_> = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes)).collect();
-        over.extend(layers);
-        Ok(ReadData { parts: cut_parts(&bases, &over, span), end_of_file })
-    }
-
-    /// Looks for what a read shows.
-    fn find(&self, inode: InodeId, offset: u64, length: usize) -> Result<Found> {
         let wanted_end = offset.saturating_add(length as u64);
         // At one moment: of an unstable write that came between and made the file longer there would be zeros.
         let (record, layers) = self.seen(inode, |buffer| buffer.read(inode, offset, wanted_end))?;
@@ -87,22 +46,30 @@ impl Volume {
             Content::Directory { .. } => return Err(Error::IsDirectory),
             _ => return Err(Error::WrongType),
         };
-        let span = Span { from: offset, end: wanted_end.min(size) };
+        let end = wanted_end.min(size);
         let end_of_file = wanted_end >= size;
-        if span.is_empty() {
-            return Ok(Found { span, end_of_file, id, layers, pieces: Vec::new(), extents: Vec::new() });
+        if offset >= end {
+            return Ok(ReadData { parts: Vec::new(), end_of_file });
         }
+        let span = Span { from: offset, end };
         let (first, last) = span.slots();
         // Pieces before extents: data moves from the ones to the others.
         let pieces = if piece_bytes > 0 { self.store.pieces(id, first, last)? } else { Vec::new() };
-        let behind = BlockIndex::at_or_behind(span.end);
+        let behind = BlockIndex::at_or_behind(end);
         let mut extents = match BlockIndex::of_byte(offset) {
             // A page, as databases and clients read it.
             unit if unit.0 + 1 == behind.0 => extent_of_unit(&self.store, id, unit)?.into_iter().collect(),
             _ => self.store.extents(id, first, behind)?,
         };
         extents.retain(|(block, extent)| !span_of(*block, extent).meet(span).is_empty());
-        Ok(Found { span, end_of_file, id, layers, pieces, extents })
+        if extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess) {
+            self.access_log.note_cold_read(inode);
+        }
+        let bases = self.open_shown(id, &extents, span).await?;
+        self.access_log.touch(inode, self.environment.clock.now());
+        let mut over: Vec<_> = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes)).collect();
+        over.extend(layers);
+        Ok(ReadData { parts: cut_parts(&bases, &over, span), end_of_file })
     }
 }
 

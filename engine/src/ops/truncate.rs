@@ -28,7 +28,6 @@ pub(super) fn truncate(
         let fresh = ContentId(change.new_id());
         replace_content(change, inode, &mut new, fresh);
     } else if new_size < size && stored > 0 {
-        change.takes_away();
         layout::clear(change, &mut new, id, Span::behind(new_size))?;
         layout::clear_pieces(change, &mut new, id, Span::behind(new_size))?;
         keep_age_index(change, inode, &mut new);

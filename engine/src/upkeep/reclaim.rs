@@ -37,7 +37,6 @@ impl Volume {
     /// Reclaims as many contents, or as much of one, as one record takes.
     fn reclaim_record(&self, contents: &mut VecDeque<ContentId>) -> Result<()> {
         let mut change = self.begin()?;
-        change.takes_away();
         let mut room = UPKEEP_EXTENTS_MAX;
         while let Some(content) = contents.front().copied().filter(|_| room > 0) {
             let used = reclaim_step(&mut change, content, room)?;

@@ -25,8 +25,6 @@ pub(crate) struct Change<'a> {
     touched: bool,
     /// Whether it leaves something for the upkeep.
     releases: bool,
-    /// Whether it takes data away.
-    cuts: bool,
 }
 
 /// How many change numbers UNSTABLE writes may use up before the next durable reservation.
@@ -51,7 +49,6 @@ impl<'a> Change<'a> {
             now,
             touched: false,
             releases: false,
-            cuts: false,
         })
     }
 
@@ -221,11 +218,6 @@ impl<'a> Change<'a> {
         Ok(self.segments.entry(id).or_insert(record))
     }
 
-    /// Says that it takes data away that a reader may be looking for.
-    pub(crate) fn takes_away(&mut self) {
-        self.cuts = true;
-    }
-
     /// How large the record is so far.
     pub(crate) fn record_bytes(&self) -> usize {
         self.transaction.record_bytes()
@@ -255,11 +247,7 @@ impl<'a> Change<'a> {
             self.transaction.put(key::totals(), self.totals.encode());
         }
         let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
-        let transaction = self.transaction;
-        let ticket = match self.cuts {
-            true => self.volume.cuts.during(|| transaction.commit()),
-            false => transaction.commit(),
-        };
+        let ticket = self.transaction.commit();
         if fold {
             self.volume.upkeep.wake_folding();
         }

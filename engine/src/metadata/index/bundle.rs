@@ -146,9 +146,12 @@ pub(super) fn find(content: &Bytes, key: &[u8]) -> Result<Option<Bytes>, Malform
     Ok(None)
 }
 
-/// The last entry whose key is not above this one.
+/// The last entry whose key is not above this one, which the bundle covers.
 pub(super) fn last(content: &Bytes, upto: &[u8]) -> Result<Option<Row>, Malformed> {
     let mut rows = Rows::new(content)?;
+    if rows.upper().is_some_and(|upper| upto >= upper) {
+        return Err(Malformed("the index has a hole"));
+    }
     let mut last = None;
     let mut key = Vec::with_capacity(32);
     while let Some(value) = rows.next_value()?.filter(|_| rows.key.as_slice() <= upto) {
