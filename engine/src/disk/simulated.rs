@@ -242,10 +242,15 @@ impl Disk for SimulatedDisk {
         if !state.names.exists(path) {
             return Ok(());
         }
+        let file = state.names.file(path).ok();
         state.change_names(3, |names| {
             names.remove(path);
             Ok(())
-        })
+        })?;
+        if let Some(inode) = file {
+            state.contents[inode].forget_unsynced_file();
+        }
+        Ok(())
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

@@ -52,6 +52,14 @@ impl Content {
         self.dirty.clear();
     }
 
+    /// What was never synced may be gone after a power failure, and takes memory: whoever tries again and again to make a file on a full disk
+    /// leaves many of them.
+    pub(super) fn forget_unsynced_file(&mut self) {
+        if self.durable.is_empty() {
+            *self = Content::default();
+        }
+    }
+
     /// Leaves what a power failure leaves.
     pub(super) fn lose_power(&mut self, mut survives: impl FnMut() -> bool) {
         for sector in self.take_dirty() {
