@@ -1,8 +1,9 @@
 //! The write buffer: UNSTABLE data in bounded memory until COMMIT or pressure.
 //!
 //! # Crash consistency
-//! A crash loses all of it, which the write verifier shows: clients send again what they have not committed. What a
-//! commit takes out of the buffer stays readable in it until the record with the data is committed.
+//! A crash loses all of it, which the write verifier shows: clients send again what they have not committed. A file whose last data a
+//! change takes out stays known here until the record of that change can be seen: whoever finds a file here looks at it while nothing
+//! changes, so that nobody sees the time between.
 
 mod range_map;
 
@@ -59,7 +60,7 @@ impl WriteBuffer {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the file has data here.
+    /// Whether the file has data here, or had some until a change that is being made.
     pub(crate) fn holds(&self, inode: InodeId) -> bool {
         self.files.lock().contains_key(&inode)
     }
@@ -71,7 +72,7 @@ impl WriteBuffer {
 
     /// Where a file's data ends, when it was written, and the change number, if it has data here.
     pub(crate) fn view(&self, inode: InodeId) -> Option<DirtyView> {
-        self.files.lock().get(&inode).map(|dirty| DirtyView {
+        self.files.lock().get(&inode).filter(|dirty| !dirty.is_empty()).map(|dirty| DirtyView {
             end: dirty.end,
             mtime: dirty.mtime,
             change: dirty.change,
@@ -112,7 +113,7 @@ impl WriteBuffer {
     /// Marks all data of the file as being flushed, and returns it. Only one flush of a file runs at a time.
     pub(crate) fn start_flush(&self, inode: InodeId) -> Option<FlushJob> {
         let mut files = self.files.lock();
-        let dirty = files.get_mut(&inode)?;
+        let dirty = files.get_mut(&inode).filter(|dirty| !dirty.is_empty())?;
         let before = dirty.active.bytes() + dirty.flushing.bytes();
         let active = std::mem::take(&mut dirty.active);
         for (offset, bytes) in active.into_ranges() {
@@ -128,19 +129,17 @@ impl WriteBuffer {
         self.files.lock().get(&inode).is_some_and(|dirty| dirty.cuts == job.cuts)
     }
 
-    /// Drops what was flushed. The caller holds the sequencer, in which it has committed the data.
+    /// Drops what was flushed. The caller holds the sequencer, and [`settles`](WriteBuffer::settle) the file when its record is there.
     pub(crate) fn finish_flush(&self, inode: InodeId) {
         let mut files = self.files.lock();
         if let Some(dirty) = files.get_mut(&inode) {
             self.bytes.fetch_sub(dirty.flushing.bytes(), Ordering::Relaxed);
             dirty.flushing = RangeMap::default();
-            if dirty.active.is_empty() {
-                files.remove(&inode);
-            }
         }
     }
 
-    /// Takes a range out of the data, whose place something else takes. The caller holds the sequencer, and sees to the size.
+    /// Takes a range out of the data, whose place something else takes. The caller holds the sequencer, sees to the size, and
+    /// [`settles`](WriteBuffer::settle) the file when its record is there.
     pub(crate) fn punch(&self, inode: InodeId, from: u64, end: u64) {
         let mut files = self.files.lock();
         if let Some(dirty) = files.get_mut(&inode) {
@@ -150,13 +149,11 @@ impl WriteBuffer {
             dirty.cuts += 1;
             let after = dirty.active.bytes() + dirty.flushing.bytes();
             self.bytes.fetch_sub(before - after, Ordering::Relaxed);
-            if after == 0 {
-                files.remove(&inode);
-            }
         }
     }
 
-    /// Cuts the data off at a size; at zero, or for a removed file, nothing stays. The caller holds the sequencer.
+    /// Cuts the data off at a size; at zero, or for a removed file, nothing stays. The caller holds the sequencer, and
+    /// [`settles`](WriteBuffer::settle) the file when its record is there.
     pub(crate) fn truncate(&self, inode: InodeId, size: u64) {
         let mut files = self.files.lock();
         if let Some(dirty) = files.get_mut(&inode) {
@@ -167,10 +164,21 @@ impl WriteBuffer {
             dirty.cuts += 1;
             let after = dirty.active.bytes() + dirty.flushing.bytes();
             self.bytes.fetch_sub(before - after, Ordering::Relaxed);
-            if after == 0 {
-                files.remove(&inode);
-            }
         }
+    }
+
+    /// Forgets a file that has no data here any more. The caller holds the sequencer, or the file is gone.
+    pub(crate) fn settle(&self, inode: InodeId) {
+        let mut files = self.files.lock();
+        if files.get(&inode).is_some_and(Dirty::is_empty) {
+            files.remove(&inode);
+        }
+    }
+}
+
+impl Dirty {
+    fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.flushing.is_empty()
     }
 }
 
@@ -203,6 +211,7 @@ mod tests {
         let layers = buffer.read(FILE, 0, 10);
         assert_eq!(layers, [(0, Bytes::from_static(b"aaaa")), (2, Bytes::from_static(b"bb"))]);
         buffer.finish_flush(FILE);
+        buffer.settle(FILE);
         assert_eq!(buffer.read(FILE, 0, 10), [(2, Bytes::from_static(b"bb"))]);
         assert_eq!(buffer.bytes(), 2);
     }
@@ -220,6 +229,8 @@ mod tests {
         assert_eq!(layers, expected.map(|(at, bytes)| (at, Bytes::from_static(bytes))));
         assert_eq!(buffer.bytes(), 5);
         buffer.punch(FILE, 0, u64::MAX);
+        assert!(buffer.holds(FILE) && buffer.view(FILE).is_none() && buffer.start_flush(FILE).is_none());
+        buffer.settle(FILE);
         assert!(!buffer.holds(FILE) && buffer.bytes() == 0);
     }
 
@@ -233,6 +244,8 @@ mod tests {
         assert!(!buffer.still_wanted(FILE, &job));
         assert_eq!(buffer.bytes(), 1);
         buffer.truncate(FILE, 0);
+        assert!(buffer.holds(FILE) && buffer.view(FILE).is_none());
+        buffer.settle(FILE);
         assert!(!buffer.holds(FILE));
         assert_eq!(buffer.bytes(), 0);
     }

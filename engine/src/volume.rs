@@ -77,6 +77,11 @@ pub(crate) struct Volume {
     pub(crate) _lock: DirectoryLock,
 }
 
+/// While there is one, nothing changes.
+pub(crate) struct Still<'a> {
+    _change: Option<Change<'a>>,
+}
+
 impl Volume {
     /// Begins a change: takes the sequencer.
     pub(crate) fn begin(&self) -> Result<Change<'_>> {
@@ -105,20 +110,32 @@ impl Volume {
             return Ok((self.stored_inode(inode)?, T::default()));
         }
         // What its users see stands partly in the buffer and partly in the record: both are looked at while nothing changes.
-        let change = match self.begin() {
-            // Nothing changes any more.
-            Err(Error::Halted { .. }) => None,
-            change => Some(change?),
-        };
-        let record = match &change {
-            Some(change) => change.stored_inode(inode)?,
-            None => self.stored_inode(inode)?,
-        };
+        let still = self.keep_still()?;
+        self.seen_still(&still, inode, find)
+    }
+
+    /// As [`Volume::seen`], for somebody who sees to it that nothing changes.
+    pub(crate) fn seen_still<T>(
+        &self,
+        _still: &Still<'_>,
+        inode: InodeId,
+        find: impl FnOnce(&WriteBuffer) -> T,
+    ) -> Result<(Inode, T)> {
+        let record = self.stored_inode(inode)?;
         let seen = match self.buffer.view(inode) {
             Some(view) => change::overlaid(record, view),
             None => record,
         };
         Ok((seen, find(&self.buffer)))
+    }
+
+    /// Keeps everybody from changing anything.
+    pub(crate) fn keep_still(&self) -> Result<Still<'_>> {
+        match self.begin() {
+            // Nothing changes any more.
+            Err(Error::Halted { .. }) => Ok(Still { _change: None }),
+            change => Ok(Still { _change: Some(change?) }),
+        }
     }
 
     /// Whether unlinked inodes are kept whether or not somebody has them open now.

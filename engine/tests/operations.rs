@@ -158,6 +158,72 @@ async fn a_reader_of_a_growing_file_sees_no_zeros() {
     assert_eq!(read_all(&fs, file).await, vec![1; usize::try_from(APPENDS * 100).unwrap()]);
 }
 
+/// What a file shows beside changes of it is what was there before one or after it, be it in the buffer, in pieces or in blocks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_reader_of_a_file_that_is_cut_and_grows_again_sees_no_zeros() {
+    const ROUNDS: u64 = 400;
+    const SIZE: usize = 70_000;
+    let home = Home::with(small_budgets());
+    let fs = std::sync::Arc::new(home.open().await);
+    let file = create(&fs, ROOT, b"file").await;
+    write(&fs, file, 0, &[1; SIZE], Stability::FileSync).await;
+    let writer = std::sync::Arc::clone(&fs);
+    let writing = tokio::spawn(async move {
+        for round in 0..ROUNDS {
+            let (cut, stability) = match round % 4 {
+                0 => (10, Stability::FileSync),
+                1 => (10, Stability::Unstable),
+                2 => (0, Stability::FileSync),
+                _ => (66_000, Stability::Unstable),
+            };
+            truncate(&writer, file, cut).await;
+            let rest = vec![1; SIZE - usize::try_from(cut).unwrap()];
+            write(&writer, file, cut, &rest, stability).await;
+            if round % 8 < 4 {
+                commit(&writer, file).await;
+            }
+        }
+    });
+    while !writing.is_finished() {
+        for (from, length) in [(0, 4000), (5_000, 100), (66_000, 4000), (0, SIZE)] {
+            let parts = fs.read(file, from, length).await.unwrap().parts;
+            assert!(parts.iter().flatten().all(|byte| *byte == 1), "a zero behind {from}");
+        }
+    }
+    writing.await.unwrap();
+    assert_eq!(read_all(&fs, file).await, vec![1; SIZE]);
+}
+
+/// Data that a commit moves out of the buffer is seen all the time, and so is the size that it makes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_reader_sees_no_step_back_while_data_is_committed() {
+    const ROUNDS: u64 = 3000;
+    let home = Home::with(small_budgets());
+    let fs = std::sync::Arc::new(home.open().await);
+    let file = create(&fs, ROOT, b"file").await;
+    let writer = std::sync::Arc::clone(&fs);
+    let writing = tokio::spawn(async move {
+        for round in 1..=ROUNDS {
+            let mut data = vec![0; 8 + usize::try_from(round).unwrap()];
+            data[..8].copy_from_slice(&round.to_le_bytes());
+            write(&writer, file, 0, &data, Stability::Unstable).await;
+            commit(&writer, file).await;
+        }
+    });
+    let (mut last, mut size, mut change) = (0, 0, 0);
+    while !writing.is_finished() {
+        let now = fs.attributes(file).unwrap();
+        assert!(now.size >= size && now.change >= change, "{now:?} after size {size} and change {change}");
+        (size, change) = (now.size, now.change);
+        let read = fs.read(file, 0, 8).await.unwrap().parts.concat();
+        let round = read.try_into().map_or(0, u64::from_le_bytes);
+        assert!(round >= last, "round {round} after {last}");
+        last = round;
+    }
+    writing.await.unwrap();
+    assert_eq!(fs.attributes(file).unwrap().size, 8 + ROUNDS);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncation_leaves_no_old_bytes_behind() {
     let home = Home::with(small_budgets());

@@ -94,7 +94,12 @@ impl<'a> Transaction<'a> {
 
     /// Commits. Everybody sees the changes now; they are durable when the ticket is. A transaction that cannot be a record is not
     /// applied at all, and its ticket is an error.
-    pub(crate) fn commit(mut self) -> Ticket {
+    pub(crate) fn commit(self) -> Ticket {
+        self.commit_and(|| {})
+    }
+
+    /// Commits as [`Transaction::commit`] does, and calls before anybody else may change something.
+    pub(crate) fn commit_and(mut self, then: impl FnOnce()) -> Ticket {
         if self.changes.is_empty() {
             // What the caller read may come from records that are not durable yet.
             return self.store.everything();
@@ -114,6 +119,7 @@ impl<'a> Transaction<'a> {
         let passed = parts.overlay.apply(lsn, changes);
         let ticket = parts.journal.append(lsn, record);
         *self.last = lsn;
+        then();
         drop(self);
         if passed || (parts.fold_is_due() && !parts.overlay.is_folding()) {
             parts.signal.poke();

@@ -157,7 +157,7 @@ impl Volume {
         let now = change.now();
         let pieces = pieces_of(&change, *content, route)?;
         let parts = share(&mut change, *content, route)?;
-        self.buffer.punch(destination, route.destination.from, route.destination.end);
+        change.punch_buffer(destination, route.destination.from, route.destination.end);
         layout::clear_pieces(&mut change, &mut new, *target, route.destination)?;
         let end = BlockIndex::at_or_behind(route.destination.end).start();
         layout::clear(&mut change, &mut new, *target, Span { end, ..route.destination })?;

@@ -57,6 +57,7 @@ impl Volume {
                 Ok(None) => {}
                 Err(Error::Stale) => {
                     self.buffer.truncate(inode, 0);
+                    self.buffer.settle(inode);
                     return Err(Error::Stale);
                 }
                 Err(error) => return Err(error),
@@ -118,7 +119,7 @@ impl Volume {
             if last { Stamp::of(job, mtime) } else { Stamp { now: mtime, end: step.end(), who: None } };
         self.stamp(&mut change, inode, &mut new, stamp);
         if last {
-            self.buffer.finish_flush(inode);
+            change.finish_flush(inode);
         }
         change.update_inode(inode, &old, new);
         Ok(Some(change.commit()))

@@ -6,6 +6,7 @@
 
 use super::layout::{self, Span, span_of};
 use super::permission;
+use super::read::LOOKS_MAX;
 use crate::attributes::FileKind;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
@@ -55,7 +56,7 @@ impl Volume {
         let (old, mut new) = self.touch(&change, inode)?;
         let Content::File { id, .. } = old.content else { return Err(not_a_file(&old)) };
         let now = change.now();
-        self.buffer.punch(inode, span.from, span.end);
+        change.punch_buffer(inode, span.from, span.end);
         layout::punch(&mut change, (inode, &mut new), id, span)?;
         // Bytes that only the buffer had may have ended the file: its users keep the size that they saw.
         layout::grow(&mut new, if grow == ZeroSize::Extend { seen.max(span.end) } else { seen });
@@ -88,9 +89,21 @@ impl Volume {
 
     /// The first byte at or behind `offset` that is data, or that is in a hole; at the end of the file there always is a hole.
     pub(crate) fn seek(&self, inode: InodeId, offset: u64, wanted: SeekFor) -> Result<Sought> {
-        let size = self.attributes(inode)?.size;
-        let record = self.stored_inode(inode)?;
-        let Content::File { id, .. } = record.content else { return Err(not_a_file(&record)) };
+        let mut looks = 0;
+        loop {
+            let (record, _) = self.seen_inode(inode)?;
+            let sought = self.seek_in(inode, &record, offset, wanted)?;
+            looks += 1;
+            // See `ops::read`. A long walk is not worth it to keep a file from changing.
+            if looks == LOOKS_MAX || self.seen_inode(inode)?.0.change == record.change {
+                return Ok(sought);
+            }
+        }
+    }
+
+    fn seek_in(&self, inode: InodeId, record: &Inode, offset: u64, wanted: SeekFor) -> Result<Sought> {
+        let size = record.size();
+        let Content::File { id, .. } = record.content else { return Err(not_a_file(record)) };
         if offset >= size {
             return Ok(Sought::BeyondEnd);
         }

@@ -1,25 +1,66 @@
 //! READ: from the write buffer, the pieces, the Standard tier and the cold tiers.
 //!
 //! The layers are looked at from the newest to the oldest: buffer, pieces, extents. Data only ever moves from a newer layer
-//! to an older one, and is there before it is gone here, so that a read never falls between two of them.
+//! to an older one, and is there before it is gone here, so that a read never falls between two of them. Only where data is taken
+//! away, as by a truncation, there may be nothing by the time that a read gets there, which would show as zeros within the size that
+//! the file had before. So a read that finds a hole looks whether the file is still what it was, and otherwise looks again.
 
 use bytes::Bytes;
 
-use super::layout::{Span, span_of};
-use crate::buffer::clip;
+use super::layout::{Span, joined, span_of};
+use crate::buffer::{WriteBuffer, clip};
 use crate::error::{Error, Result};
 use crate::file_system::ReadData;
-use crate::identity::{BlockIndex, InodeId};
+use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::limits::BLOCK_BYTES;
-use crate::records::Content;
+use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
-use crate::volume::{Look, Volume, extent_of_unit};
+use crate::volume::{Look, PieceRow, Still, Volume, extent_of_unit};
 
 /// A block of zeros, for holes.
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
 /// How often a read begins again because what it was about to read was moved meanwhile.
 pub(super) const MOVED_RETRIES_MAX: u32 = 4;
+
+/// How often a file that changes all the time is looked at again before it is kept from changing meanwhile.
+pub(super) const LOOKS_MAX: u32 = 8;
+
+/// Where what a read shows is.
+struct Found {
+    /// As its users see it.
+    record: Inode,
+    span: Span,
+    end_of_file: bool,
+    content: ContentId,
+    /// UNSTABLE data, the oldest first.
+    layers: Vec<(u64, Bytes)>,
+    pieces: Vec<PieceRow>,
+    extents: Vec<(BlockIndex, Extent)>,
+}
+
+impl Found {
+    /// Whether nothing is stored for a part of the span.
+    fn has_hole(&self) -> bool {
+        let mut at = self.span.from;
+        for (block, extent) in &self.extents {
+            let shown = span_of(*block, extent);
+            if shown.from > at {
+                break;
+            }
+            at = at.max(shown.end);
+        }
+        if at >= self.span.end {
+            return false;
+        }
+        let extents = self.extents.iter().map(|(block, extent)| span_of(*block, extent));
+        let pieces = self.pieces.iter().map(PieceRow::bounds);
+        let layers = self.layers.iter().map(|(from, bytes)| (*from, from + bytes.len() as u64));
+        let over = pieces.chain(layers).map(|(from, end)| Span { from, end });
+        let spans = joined(extents.chain(over).collect());
+        !spans.iter().any(|span| span.meet(self.span) == self.span)
+    }
+}
 
 impl Volume {
     pub(crate) async fn read(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
@@ -38,38 +79,74 @@ impl Volume {
     }
 
     async fn read_once(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
-        let wanted_end = offset.saturating_add(length as u64);
-        // At one moment: of an unstable write that came between and made the file longer there would be zeros.
-        let (record, layers) = self.seen(inode, |buffer| buffer.read(inode, offset, wanted_end))?;
-        let (size, id, piece_bytes) = match record.content {
-            Content::File { size, id, piece_bytes, .. } => (size, id, piece_bytes),
-            Content::Directory { .. } => return Err(Error::IsDirectory),
-            _ => return Err(Error::WrongType),
-        };
-        let end = wanted_end.min(size);
-        let end_of_file = wanted_end >= size;
-        if offset >= end {
+        let found = self.find(inode, offset, length)?;
+        let Found { span, end_of_file, content, layers, pieces, extents, .. } = found;
+        if span.is_empty() {
             return Ok(ReadData { parts: Vec::new(), end_of_file });
         }
-        let span = Span { from: offset, end };
-        let (first, last) = span.slots();
-        // Pieces before extents: data moves from the ones to the others.
-        let pieces = if piece_bytes > 0 { self.store.pieces(id, first, last)? } else { Vec::new() };
-        let behind = BlockIndex::at_or_behind(end);
-        let mut extents = match BlockIndex::of_byte(offset) {
-            // A page, as databases and clients read it.
-            unit if unit.0 + 1 == behind.0 => extent_of_unit(&self.store, id, unit)?.into_iter().collect(),
-            _ => self.store.extents(id, first, behind)?,
-        };
-        extents.retain(|(block, extent)| !span_of(*block, extent).meet(span).is_empty());
         if extents.iter().any(|(_, extent)| extent.tier == Tier::InfrequentAccess) {
             self.access_log.note_cold_read(inode);
         }
-        let bases = self.open_shown(id, &extents, span).await?;
+        let bases = self.open_shown(content, &extents, span).await?;
         self.access_log.touch(inode, self.environment.clock.now());
         let mut over: Vec<_> = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes)).collect();
         over.extend(layers);
         Ok(ReadData { parts: cut_parts(&bases, &over, span), end_of_file })
+    }
+
+    /// Looks for what a read shows.
+    fn find(&self, inode: InodeId, offset: u64, length: usize) -> Result<Found> {
+        for _ in 0..LOOKS_MAX {
+            let found = self.look_for(inode, offset, length, None)?;
+            if !found.has_hole() || self.seen_inode(inode)?.0.change == found.record.change {
+                return Ok(found);
+            }
+        }
+        let still = self.keep_still()?;
+        self.look_for(inode, offset, length, Some(&still))
+    }
+
+    fn look_for(
+        &self,
+        inode: InodeId,
+        offset: u64,
+        length: usize,
+        still: Option<&Still<'_>>,
+    ) -> Result<Found> {
+        let wanted_end = offset.saturating_add(length as u64);
+        let buffered = |buffer: &WriteBuffer| buffer.read(inode, offset, wanted_end);
+        // At one moment: of an unstable write that came between and made the file longer there would be zeros.
+        let (record, layers) = match still {
+            Some(still) => self.seen_still(still, inode, buffered)?,
+            None => self.seen(inode, buffered)?,
+        };
+        let (size, content, piece_bytes) = match record.content {
+            Content::File { size, id, piece_bytes, .. } => (size, id, piece_bytes),
+            Content::Directory { .. } => return Err(Error::IsDirectory),
+            _ => return Err(Error::WrongType),
+        };
+        let span = Span { from: offset, end: wanted_end.min(size) };
+        let end_of_file = wanted_end >= size;
+        let mut found =
+            Found { record, span, end_of_file, content, layers, pieces: Vec::new(), extents: Vec::new() };
+        if span.is_empty() {
+            return Ok(found);
+        }
+        let (first, last) = span.slots();
+        // Pieces before extents: data moves from the ones to the others.
+        if piece_bytes > 0 {
+            found.pieces = self.store.pieces(content, first, last)?;
+        }
+        let behind = BlockIndex::at_or_behind(span.end);
+        found.extents = match BlockIndex::of_byte(offset) {
+            // A page, as databases and clients read it.
+            unit if unit.0 + 1 == behind.0 => {
+                extent_of_unit(&self.store, content, unit)?.into_iter().collect()
+            }
+            _ => self.store.extents(content, first, behind)?,
+        };
+        found.extents.retain(|(block, extent)| !span_of(*block, extent).meet(span).is_empty());
+        Ok(found)
     }
 }
 

@@ -56,14 +56,14 @@ impl Volume {
             }
         } else {
             change.delete_inode(inode, &old);
-            self.forget(inode);
+            self.forget(change, inode);
         }
         Ok(())
     }
 
-    /// Drops what memory holds about an inode that is gone. The caller holds the sequencer.
-    pub(crate) fn forget(&self, inode: InodeId) {
-        self.buffer.truncate(inode, 0);
+    /// Drops what memory holds about an inode that the change removes.
+    pub(crate) fn forget(&self, change: &mut Change<'_>, inode: InodeId) {
+        change.truncate_buffer(inode, 0);
         self.access_log.forget(inode);
     }
 }

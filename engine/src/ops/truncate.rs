@@ -35,7 +35,7 @@ pub(super) fn truncate(
     if let Content::File { size, .. } = &mut new.content {
         *size = new_size;
     }
-    volume.buffer.truncate(inode, new_size);
+    change.truncate_buffer(inode, new_size);
     permission::clear_set_id(who, &mut new);
     new.mtime = now;
     new.last_access = now;

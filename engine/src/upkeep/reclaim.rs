@@ -75,7 +75,7 @@ impl Volume {
         match change.stored_inode(inode) {
             Ok(record) if record.links == 0 => {
                 change.delete_inode(inode, &record);
-                self.forget(inode);
+                self.forget(&mut change, inode);
                 drop(change.commit());
                 Ok(())
             }

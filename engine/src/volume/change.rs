@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Look, Volume, look};
 use crate::attributes::{FileKind, Timestamp};
 use crate::broken::{Broken, broken};
-use crate::buffer::DirtyView;
+use crate::buffer::{DirtyView, WriteBuffer};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
 use crate::journal::Ticket;
@@ -17,6 +17,8 @@ use crate::records::{Content, Extent, Inode, SegmentRecord, SegmentState, Totals
 /// One atomic change. It holds the sequencer; dropping it changes nothing.
 pub(crate) struct Change<'a> {
     volume: &'a Volume,
+    /// Before the transaction, so that it is dropped before it.
+    unsettled: Unsettled<'a>,
     transaction: Transaction<'a>,
     before: Totals,
     totals: Totals,
@@ -42,6 +44,7 @@ impl<'a> Change<'a> {
         let now = volume.environment.clock.now();
         Ok(Change {
             volume,
+            unsettled: Unsettled { buffer: &volume.buffer, inodes: Vec::new() },
             transaction,
             before: totals,
             totals,
@@ -218,6 +221,24 @@ impl<'a> Change<'a> {
         Ok(self.segments.entry(id).or_insert(record))
     }
 
+    /// Takes what was flushed out of the write buffer.
+    pub(crate) fn finish_flush(&mut self, inode: InodeId) {
+        self.unsettled.inodes.push(inode);
+        self.volume.buffer.finish_flush(inode);
+    }
+
+    /// Takes a range out of the write buffer.
+    pub(crate) fn punch_buffer(&mut self, inode: InodeId, from: u64, end: u64) {
+        self.unsettled.inodes.push(inode);
+        self.volume.buffer.punch(inode, from, end);
+    }
+
+    /// Cuts a file's data in the write buffer off at a size.
+    pub(crate) fn truncate_buffer(&mut self, inode: InodeId, size: u64) {
+        self.unsettled.inodes.push(inode);
+        self.volume.buffer.truncate(inode, size);
+    }
+
     /// How large the record is so far.
     pub(crate) fn record_bytes(&self) -> usize {
         self.transaction.record_bytes()
@@ -247,14 +268,29 @@ impl<'a> Change<'a> {
             self.transaction.put(key::totals(), self.totals.encode());
         }
         let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
-        let ticket = self.transaction.commit();
+        let Change { volume, unsettled, transaction, .. } = self;
+        let ticket = transaction.commit_and(|| drop(unsettled));
         if fold {
-            self.volume.upkeep.wake_folding();
+            volume.upkeep.wake_folding();
         }
         if released {
-            self.volume.upkeep.wake();
+            volume.upkeep.wake();
         }
         ticket
+    }
+}
+
+/// Files whose data was taken out of the write buffer. They stay known there until the record of the change can be seen.
+struct Unsettled<'a> {
+    buffer: &'a WriteBuffer,
+    inodes: Vec<InodeId>,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        for inode in &self.inodes {
+            self.buffer.settle(*inode);
+        }
     }
 }
 
