@@ -21,6 +21,9 @@ use crate::verify::{Depth, Severity, VerifyOptions, VerifyProgress};
 /// After so long everything that is put off was done.
 const SETTLED: Duration = Duration::from_secs(200);
 
+/// After so long somebody gives a full disk room again. A change that is made already waits for that.
+const FULL: Duration = Duration::from_secs(600);
+
 /// Lives, and leaves the machine as the next life finds it. The last life of a plan is only a look at what is there.
 pub(super) fn live(machine: &mut Machine, model: &mut Option<Model>, life: &Life, seed: u64) -> Result {
     machine.indexes.copy();
@@ -146,7 +149,15 @@ async fn work(
             Client { fs, machine, model, number, clients, chance, open, trouble }.work(operations).await
         }
     });
-    let results = join_all(work).await;
+    let relief = async {
+        tokio::time::sleep(FULL).await;
+        machine.disk.set_capacity(None);
+        std::future::pending().await
+    };
+    let results = tokio::select! {
+        results = join_all(work) => results,
+        never = relief => never,
+    };
     *model = shared.into_inner();
     results.into_iter().collect::<Result<Vec<()>>>()?;
     machine.objects.storm(0, 0);
