@@ -131,7 +131,7 @@ pub(crate) fn uncached_reads(arguments: &Arguments, below: &Path, table: &mut Ta
     subject.in_flight(IN_FLIGHT, Limit::Count(pages), |_, number| {
         subject.write(at_random, page_offset(number, AT_RANDOM_MIB), page.clone(), Stability::FileSync)
     });
-    std::thread::sleep(std::time::Duration::from_secs(12));
+    subject.settle();
     for (what, file, mebibytes) in
         [("written in order", streamed, UNCACHED_MIB), ("written at random", at_random, AT_RANDOM_MIB)]
     {
@@ -148,9 +148,11 @@ pub(crate) fn uncached_reads(arguments: &Arguments, below: &Path, table: &mut Ta
             used += processor_seconds() - before;
             rates.push(run.rate);
         }
+        let rounds: Vec<_> = rates.iter().map(|rate| format!("{:.0}k", rate / 1000.0)).collect();
         let notes = format!(
-            "{:.0} µs of processor time each",
-            used * 1e6 / (arguments.rounds * UNCACHED_READS) as f64
+            "{:.0} µs of processor time each; rounds {}",
+            used * 1e6 / (arguments.rounds * UNCACHED_READS) as f64,
+            rounds.join(" ")
         );
         let what = format!("4 KiB reads anywhere, uncached, {what}");
         let beside = Some(Beside { what: "raw O_DIRECT", value: median(raw), bound: 0.7 });

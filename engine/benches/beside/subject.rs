@@ -48,6 +48,19 @@ impl Subject {
         Subject { runtime, fs, directory, _removed_at_the_end: temporary }
     }
 
+    /// Waits until what small writes left to be folded is no longer getting less.
+    pub(crate) fn settle(&self) {
+        const QUIET: Duration = Duration::from_secs(8);
+        let (mut last, mut since) = (None, Instant::now());
+        while since.elapsed() < QUIET {
+            std::thread::sleep(Duration::from_millis(250));
+            let now = Some(self.fs.status().unwrap().backlog.piece_bytes);
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+    }
+
     pub(crate) fn make_directory(&self, name: &str) -> InodeId {
         let entry = Entry { directory: InodeId::ROOT, name: name.as_bytes() };
         let made = async {

@@ -130,9 +130,10 @@ impl Overlay {
 
     /// The last entries from one key up to another, which may be it, of the active and of the frozen map; and the generation.
     pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> ([Option<Entry>; 2], u64) {
-        let range = (Bound::Included(from), Bound::Included(upto));
+        // With one bound the map is searched once.
         let last = |changes: &Changes| {
-            let found = changes.range::<[u8], _>(range).next_back();
+            let found = changes.range::<[u8], _>((Bound::Unbounded, Bound::Included(upto))).next_back();
+            let found = found.filter(|(key, _)| key.as_ref() >= from);
             found.map(|(key, value)| (key.clone(), value.clone()))
         };
         let maps = self.maps.read();

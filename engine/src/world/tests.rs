@@ -27,39 +27,40 @@ fn no_crash_loses_or_leaks_anything() {
     assert_eq!((tally.lost, tally.leaked), (0, 0));
 }
 
-/// Rules that the engine breaks on purpose, each of which is noticed.
-const RULES: [Broken; 24] = [
-    Broken::SegmentNotSynced,
-    Broken::SegmentNameNotSynced,
-    Broken::ObjectNotVerified,
-    Broken::TrimmedBeforeCheckpoint,
-    Broken::PassedTooEarly,
-    Broken::CheckpointNotSynced,
-    Broken::PublishedNotSynced,
-    Broken::PublishedNameNotSynced,
-    Broken::DeletedBeforeDurable,
-    Broken::DeletedWhileLive,
-    Broken::NoteNotAwaited,
-    Broken::DurableBeforeWritten,
-    Broken::CommitWithoutFlush,
-    Broken::JournalNameNotSynced,
-    Broken::RecycledNotSynced,
-    Broken::FailedSyncIgnored,
-    Broken::ReplayNotSynced,
-    Broken::IndexTrusted,
-    Broken::UploadNotAnnounced,
-    Broken::OrphanNotNoted,
-    Broken::ContentNotReleased,
-    Broken::CounterNotMoved,
-    Broken::TruncationNotNoticed,
-    Broken::ListTrusted,
+/// Rules that the engine breaks on purpose, each of which is noticed, and the first seed that noticed it when this was written: it is
+/// tried first, as most change little from one day to the next.
+const RULES: [(Broken, u64); 24] = [
+    (Broken::SegmentNotSynced, 1),
+    (Broken::SegmentNameNotSynced, 1),
+    (Broken::ObjectNotVerified, 44),
+    (Broken::TrimmedBeforeCheckpoint, 8),
+    (Broken::PassedTooEarly, 2),
+    (Broken::CheckpointNotSynced, 3),
+    (Broken::PublishedNotSynced, 3),
+    (Broken::PublishedNameNotSynced, 8),
+    (Broken::DeletedBeforeDurable, 58),
+    (Broken::DeletedWhileLive, 3),
+    (Broken::NoteNotAwaited, 10),
+    (Broken::DurableBeforeWritten, 17),
+    (Broken::CommitWithoutFlush, 2),
+    (Broken::JournalNameNotSynced, 1),
+    (Broken::RecycledNotSynced, 180),
+    (Broken::FailedSyncIgnored, 79),
+    (Broken::ReplayNotSynced, 105),
+    (Broken::IndexTrusted, 27),
+    (Broken::UploadNotAnnounced, 34),
+    (Broken::OrphanNotNoted, 5),
+    (Broken::ContentNotReleased, 3),
+    (Broken::CounterNotMoved, 2),
+    (Broken::TruncationNotNoticed, 2385),
+    (Broken::ListTrusted, 3),
 ];
 
 #[test]
 fn every_broken_rule_is_noticed() {
     let mut unnoticed = Vec::new();
-    for rule in RULES {
-        let found = (0..3000).find_map(|seed| {
+    for (rule, likely) in RULES {
+        let found = std::iter::once(likely).chain(0..3000).find_map(|seed| {
             let failure = try_run(&Plan { broken: Some(rule), ..Plan::of(seed) }).err()?;
             Some((seed, failure))
         });

@@ -148,14 +148,23 @@ pub(super) fn find(content: &Bytes, key: &[u8]) -> Result<Option<Bytes>, Malform
 
 /// The last entry whose key is not above this one, which the bundle covers.
 pub(super) fn last(content: &Bytes, upto: &[u8]) -> Result<Option<Row>, Malformed> {
-    let mut rows = Rows::new(content)?;
-    if rows.upper().is_some_and(|upper| upto >= upper) {
+    let Rows { upper, mut rest, .. } = Rows::new(content)?;
+    if !upper.is_empty() && upto >= upper {
         return Err(Malformed("the index has a hole"));
     }
-    let mut last = None;
-    let mut key = Vec::with_capacity(32);
-    while let Some(value) = rows.next_value()?.filter(|_| rows.key.as_slice() <= upto) {
-        key.clone_from(&rows.key);
+    let (mut key, mut common, mut last) = (Vec::with_capacity(upto.len()), 0, None);
+    while !rest.is_empty() {
+        let (shared, own, value) = entry(&mut rest, key.len())?;
+        // As in `find`.
+        if shared <= common {
+            let wanted = upto.get(shared..).unwrap_or_default();
+            if own > wanted {
+                break;
+            }
+            common = shared + own.iter().zip(wanted).take_while(|(one, other)| one == other).count();
+        }
+        key.truncate(shared);
+        key.extend_from_slice(own);
         last = Some(value);
     }
     Ok(last.map(|value| (key.into(), content.slice_ref(value))))
