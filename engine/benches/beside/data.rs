@@ -36,6 +36,7 @@ pub(crate) fn overwrites(arguments: &Arguments, below: &Path, table: &mut Table)
     let page = incompressible(PAGE);
     let (mut logs, mut runs): (Vec<f64>, Vec<Run>) = Default::default();
     for _ in 0..=arguments.rounds {
+        subject.rest(8);
         logs.push(log.measure(IN_FLIGHT, PAGE_RECORD_BYTES, arguments.time()));
         runs.push(subject.in_flight(IN_FLIGHT, Limit::Time(arguments.time()), |_, number| {
             subject.write(file, page_offset(number, 64), page.clone(), Stability::FileSync)
@@ -131,7 +132,7 @@ pub(crate) fn uncached_reads(arguments: &Arguments, below: &Path, table: &mut Ta
     subject.in_flight(IN_FLIGHT, Limit::Count(pages), |_, number| {
         subject.write(at_random, page_offset(number, AT_RANDOM_MIB), page.clone(), Stability::FileSync)
     });
-    subject.settle();
+    subject.rest(8);
     for (what, file, mebibytes) in
         [("written in order", streamed, UNCACHED_MIB), ("written at random", at_random, AT_RANDOM_MIB)]
     {

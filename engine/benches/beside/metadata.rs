@@ -13,6 +13,15 @@ use crate::table::{Beside, Row, Table, median};
 pub(crate) const RECORD_BYTES: usize = 512;
 /// The aim with 16 in flight; one alone pays for the way to the journal's thread and back.
 const BOUND: f64 = 0.6;
+/// Seconds without work before each burst.
+const REST: u32 = 2;
+
+impl Arguments {
+    /// A burst on the files that the last run had: one run gives out its numbers in order.
+    fn burst_of(&self, runs: &[Run]) -> Limit {
+        Limit::Burst(self.time(), runs.last().map_or(0, |run| run.latencies.0.len()))
+    }
+}
 
 pub(crate) fn measure(arguments: &Arguments, below: &Path, writers: usize, table: &mut Table) {
     let subject = Subject::new(below, Budgets::default());
@@ -20,20 +29,20 @@ pub(crate) fn measure(arguments: &Arguments, below: &Path, writers: usize, table
     let mut logs = Vec::new();
     let mut rounds: [Vec<Run>; 3] = Default::default();
     for round in 0..arguments.rounds {
+        subject.rest(REST);
         logs.push(log.measure(writers, RECORD_BYTES, arguments.time()));
         let directories: Vec<InodeId> =
             (0..writers).map(|writer| subject.make_directory(&format!("{round}-{writer}"))).collect();
         let [created, renamed, removed] = &mut rounds;
-        let made = std::sync::atomic::AtomicUsize::new(0);
         created.push(subject.in_flight(writers, Limit::Time(arguments.time()), |_, number| {
             let (subject, directory) = (&subject, directories[number % writers]);
-            made.fetch_max(number + 1, std::sync::atomic::Ordering::Relaxed);
             async move {
                 subject.create(directory, &number.to_string()).await;
             }
         }));
-        let count = Limit::Count(made.into_inner());
-        renamed.push(subject.in_flight(writers, count, |_, number| {
+        subject.rest(REST);
+        let burst = arguments.burst_of(created);
+        renamed.push(subject.in_flight(writers, burst, |_, number| {
             let (subject, directory) = (&subject, directories[number % writers]);
             async move {
                 let (from, to) = (number.to_string(), format!("renamed-{number}"));
@@ -42,7 +51,9 @@ pub(crate) fn measure(arguments: &Arguments, below: &Path, writers: usize, table
                 subject.fs.rename(&Credential::root(), from, to).await.unwrap().durable().await.unwrap();
             }
         }));
-        removed.push(subject.in_flight(writers, count, |_, number| {
+        subject.rest(REST);
+        let burst = arguments.burst_of(renamed);
+        removed.push(subject.in_flight(writers, burst, |_, number| {
             let (subject, directory) = (&subject, directories[number % writers]);
             async move {
                 let name = format!("renamed-{number}");

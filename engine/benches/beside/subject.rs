@@ -48,16 +48,14 @@ impl Subject {
         Subject { runtime, fs, directory, _removed_at_the_end: temporary }
     }
 
-    /// Waits until what small writes left to be folded is no longer getting less.
-    pub(crate) fn settle(&self) {
-        const QUIET: Duration = Duration::from_secs(8);
-        let (mut last, mut since) = (None, Instant::now());
-        while since.elapsed() < QUIET {
-            std::thread::sleep(Duration::from_millis(250));
-            let now = Some(self.fs.status().unwrap().backlog.piece_bytes);
-            if now != last {
-                (last, since) = (now, Instant::now());
-            }
+    /// Waits until the engine has done nothing for so many seconds: what a burst leaves to it is not part of the next one.
+    pub(crate) fn rest(&self, seconds: u32) {
+        const AT_REST: f64 = 0.1;
+        let mut quiet = 0;
+        while quiet < seconds {
+            let used = processor_seconds();
+            std::thread::sleep(Duration::from_secs(1));
+            quiet = if processor_seconds() - used < AT_REST { quiet + 1 } else { 0 };
         }
     }
 
@@ -173,6 +171,8 @@ impl Subject {
 pub(crate) enum Limit {
     Time(Duration),
     Count(usize),
+    /// Whichever comes first.
+    Burst(Duration, usize),
 }
 
 impl Limit {
@@ -180,6 +180,7 @@ impl Limit {
         match self {
             Limit::Time(time) => elapsed >= time,
             Limit::Count(count) => number >= count,
+            Limit::Burst(time, count) => elapsed >= time || number >= count,
         }
     }
 }
