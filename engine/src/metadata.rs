@@ -22,6 +22,7 @@ mod checkpoint;
 mod fold;
 mod index;
 mod inspect;
+mod key_map;
 mod merge;
 pub(crate) mod offline;
 mod overlay;

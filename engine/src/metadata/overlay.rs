@@ -4,7 +4,6 @@
 //! when the index has all of it: a reader that looks at active, frozen and index, in this order, never sees a hole.
 
 use std::collections::BTreeSet;
-use std::collections::btree_map;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,13 +11,14 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::key_map::KeyMap;
 use super::passing;
 use crate::broken::{Broken, broken};
 use crate::identity::Lsn;
 use crate::journal::Changes;
 
 /// What an entry costs beside its key and value: the node of the map and two allocations.
-const ENTRY_OVERHEAD_BYTES: u64 = 128;
+const ENTRY_OVERHEAD_BYTES: u64 = 160;
 
 /// A key and its value; `None` says that the key is deleted.
 pub(crate) type Entry = (Bytes, Option<Bytes>);
@@ -30,7 +30,7 @@ pub(crate) struct Overlay {
 }
 
 struct Maps {
-    active: Changes,
+    active: KeyMap<Option<Bytes>>,
     active_bytes: u64,
     /// Of the active bytes, those of passing rows.
     passing_bytes: u64,
@@ -47,7 +47,7 @@ struct Maps {
 /// Changes that a fold is moving into the index. They do not change any more.
 #[derive(Debug)]
 pub(crate) struct Frozen {
-    changes: Changes,
+    changes: KeyMap<Option<Bytes>>,
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     bytes: u64,
@@ -67,7 +67,7 @@ impl Frozen {
         from: &[u8],
         to: &'a [u8],
     ) -> impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)> + use<'a> {
-        range(&self.changes, from, to)
+        between(&self.changes, from, to)
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum Found {
 impl Overlay {
     pub(crate) fn new(committed: Lsn) -> Self {
         let maps = Maps {
-            active: Changes::new(),
+            active: KeyMap::default(),
             active_bytes: 0,
             passing_bytes: 0,
             frozen: None,
@@ -130,10 +130,8 @@ impl Overlay {
 
     /// The last entries from one key up to another, which may be it, of the active and of the frozen map; and the generation.
     pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> ([Option<Entry>; 2], u64) {
-        // With one bound the map is searched once.
-        let last = |changes: &Changes| {
-            let found = changes.range::<[u8], _>((Bound::Unbounded, Bound::Included(upto))).next_back();
-            let found = found.filter(|(key, _)| key.as_ref() >= from);
+        let last = |changes: &KeyMap<Option<Bytes>>| {
+            let found = changes.last_upto(upto).filter(|(key, _)| key.as_ref() >= from);
             found.map(|(key, value)| (key.clone(), value.clone()))
         };
         let maps = self.maps.read();
@@ -257,28 +255,30 @@ impl Maps {
 
     fn insert(&mut self, key: Bytes, value: Option<Bytes>) {
         self.active_bytes += entry_bytes(&key, value.as_ref());
-        match self.active.entry(key) {
-            btree_map::Entry::Vacant(entry) => drop(entry.insert(value)),
-            btree_map::Entry::Occupied(mut entry) => {
-                let old = entry.insert(value);
-                self.active_bytes = self.active_bytes.saturating_sub(entry_bytes(entry.key(), old.as_ref()));
-                self.passing_bytes =
-                    self.passing_bytes.saturating_sub(passing_bytes(entry.key(), old.as_ref()));
-            }
+        let (key_bytes, passes) = (key.len(), passing::came_with(&key).is_some());
+        if let Some(old) = self.active.insert(key, value) {
+            self.no_longer_counts(key_bytes, passes, old.as_ref());
         }
     }
 
     fn forget(&mut self, key: &Bytes) {
         if let Some(old) = self.active.remove(key) {
-            self.active_bytes = self.active_bytes.saturating_sub(entry_bytes(key, old.as_ref()));
-            self.passing_bytes = self.passing_bytes.saturating_sub(passing_bytes(key, old.as_ref()));
+            self.no_longer_counts(key.len(), passing::came_with(key).is_some(), old.as_ref());
+        }
+    }
+
+    fn no_longer_counts(&mut self, key_bytes: usize, passes: bool, old: Option<&Bytes>) {
+        let bytes = sized_entry_bytes(key_bytes, old);
+        self.active_bytes = self.active_bytes.saturating_sub(bytes);
+        if passes && old.is_some() {
+            self.passing_bytes = self.passing_bytes.saturating_sub(bytes);
         }
     }
 
     fn snapshot(&self, from: &[u8], to: &[u8], limit: usize) -> Snapshot {
         let mut values = 0;
         let mut active = Vec::new();
-        for (key, value) in range(&self.active, from, to) {
+        for (key, value) in between(&self.active, from, to) {
             // All values of the newest map are in the result, so that no more of them are needed.
             if values == limit {
                 break;
@@ -301,16 +301,20 @@ pub(crate) fn range<'a>(
     behind.take_while(move |(key, _)| key.as_ref() < to)
 }
 
-/// What an entry adds to the bytes of passing rows.
-fn passing_bytes(key: &Bytes, value: Option<&Bytes>) -> u64 {
-    match value {
-        Some(_) if passing::came_with(key).is_some() => entry_bytes(key, value),
-        _ => 0,
-    }
+fn between<'a>(
+    map: &'a KeyMap<Option<Bytes>>,
+    from: &[u8],
+    to: &'a [u8],
+) -> impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)> + use<'a> {
+    map.from(Bound::Included(from)).take_while(move |(key, _)| key.as_ref() < to)
 }
 
 fn entry_bytes(key: &Bytes, value: Option<&Bytes>) -> u64 {
-    ENTRY_OVERHEAD_BYTES + (key.len() + value.map_or(0, Bytes::len)) as u64
+    sized_entry_bytes(key.len(), value)
+}
+
+fn sized_entry_bytes(key_bytes: usize, value: Option<&Bytes>) -> u64 {
+    ENTRY_OVERHEAD_BYTES + (key_bytes + value.map_or(0, Bytes::len)) as u64
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Opened bundles in memory, found by any key that they cover, without a step into the store.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,9 +7,10 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::bundle;
+use crate::metadata::key_map::KeyMap;
 
 /// What a bundle costs beside its content: its key, the node of the map and three allocations.
-const OVERHEAD_BYTES: u64 = 192;
+const OVERHEAD_BYTES: u64 = 224;
 
 /// Opened bundles up to a budget; those that are asked for again stay.
 pub(super) struct BundleCache {
@@ -20,7 +20,7 @@ pub(super) struct BundleCache {
 
 #[derive(Default)]
 struct State {
-    bundles: BTreeMap<Bytes, Cached>,
+    bundles: KeyMap<Cached>,
     bytes: u64,
     /// Where the search for something to give up goes on.
     hand: Bytes,
@@ -40,8 +40,7 @@ impl BundleCache {
     /// The bundle that covers a key.
     pub(super) fn find(&self, key: &[u8]) -> Option<(Bytes, Bytes)> {
         let state = self.state.read();
-        let (lower, cached) =
-            state.bundles.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
+        let (lower, cached) = state.bundles.last_upto(key)?;
         if !bundle::below(key, cached.upper.as_ref()) {
             return None;
         }
@@ -66,7 +65,7 @@ impl BundleCache {
     /// Brings what is kept up to date with a batch that was written. What is not kept is not: a fold touches more than is read.
     pub(super) fn follow(&self, batch: &[(Bytes, Option<Vec<u8>>)]) {
         let mut state = self.state.write();
-        let kept = batch.iter().any(|(lower, _)| state.bundles.contains_key(lower));
+        let kept = batch.iter().any(|(lower, _)| state.bundles.get(lower).is_some());
         if !kept {
             return;
         }
@@ -98,8 +97,7 @@ impl State {
     /// Gives up bundles that nobody asked for since the hand came by.
     fn shrink(&mut self, budget_bytes: u64) {
         while self.bytes > budget_bytes {
-            let from = (Bound::Excluded(self.hand.clone()), Bound::Unbounded);
-            let next = self.bundles.range(from).next();
+            let next = self.bundles.from(Bound::Excluded(&self.hand)).next();
             let Some((lower, cached)) = next.map(|(lower, cached)| (lower.clone(), cached)) else {
                 if self.hand.is_empty() {
                     return;
