@@ -328,7 +328,7 @@ impl Parts {
     }
 
     /// Looks at one entry of each layer, unless it has to look at all.
-    fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+    pub(super) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
         let ([active, frozen], generation) = self.overlay.last(from, upto);
         let stored = self.doubting(self.index.last(from, upto))?.map(|(key, value)| (key, Some(value)));
         let mut last: Option<Entry> = None;

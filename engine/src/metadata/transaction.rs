@@ -64,6 +64,15 @@ impl<'a> Transaction<'a> {
         self.store.parts().scan(from, to, limit, &own)
     }
 
+    /// The last entry from one key up to another, which may be it, as this transaction has it.
+    pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+        let behind = [upto, &[0]].concat();
+        if overlay::range(&self.changes, from, &behind).next().is_none() {
+            return self.store.parts().last(from, upto);
+        }
+        Ok(self.scan(from, &behind, usize::MAX)?.pop())
+    }
+
     /// Sets a value.
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.change(key, Some(Bytes::from(value)));

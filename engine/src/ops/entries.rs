@@ -31,6 +31,8 @@ pub(super) fn check_name(name: &[u8]) -> Result<()> {
 pub(crate) struct Found {
     pub(crate) cookie: u64,
     pub(crate) inode: InodeId,
+    /// Whether it is known that no other name has its hash.
+    pub(crate) alone: bool,
 }
 
 fn decode(bytes: &Bytes) -> Result<Dentry> {
@@ -61,11 +63,31 @@ pub(crate) fn find(
     let Some(bytes) = look.get(&key::dentry(directory, first))? else { return Ok(None) };
     let dentry = decode(&bytes)?;
     if dentry.name == name {
-        return Ok(Some(Found { cookie: first, inode: dentry.inode }));
+        return Ok(Some(Found { cookie: first, inode: dentry.inode, alone: false }));
     }
     let rows = rows(look, directory, first)?;
     let row = rows.into_iter().find(|(_, dentry)| dentry.name == name);
-    Ok(row.map(|(cookie, dentry)| Found { cookie, inode: dentry.inode }))
+    Ok(row.map(|(cookie, dentry)| Found { cookie, inode: dentry.inode, alone: false }))
+}
+
+/// Looks a name up that is to be removed: nearly always it stands alone, which one look tells.
+pub(crate) fn find_to_remove(
+    change: &Change<'_>,
+    names: &NameHasher,
+    directory: InodeId,
+    name: &[u8],
+) -> Result<Option<Found>> {
+    let first = names.first_cookie(directory, name);
+    let (from, upto) = (key::dentry(directory, first), key::dentry(directory, first + COLLISIONS_MAX - 1));
+    match change.last(&from, &upto)? {
+        None => Ok(None),
+        Some((row, value)) if row == from => {
+            let dentry = decode(&value)?;
+            let found = Found { cookie: first, inode: dentry.inode, alone: true };
+            Ok(Some(found).filter(|_| dentry.name == name))
+        }
+        Some(_) => find(change, names, directory, name),
+    }
 }
 
 /// Adds a name that is not there yet. The directory's record is the caller's to update.
@@ -87,6 +109,10 @@ pub(crate) fn insert(
 
 /// Removes an entry. Its place becomes a tombstone while other names stand behind the first one of a hash.
 pub(crate) fn delete(change: &mut Change<'_>, directory: InodeId, found: Found) -> Result<()> {
+    if found.alone {
+        change.delete(key::dentry(directory, found.cookie));
+        return Ok(());
+    }
     let first = found.cookie - found.cookie % COLLISIONS_MAX;
     let others: Vec<_> =
         rows(change, directory, first)?.into_iter().filter(|(cookie, _)| *cookie != found.cookie).collect();

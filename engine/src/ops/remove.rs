@@ -18,8 +18,8 @@ impl Volume {
         let mut change = self.begin()?;
         let directory = change.stored_inode(entry.directory)?;
         permission::need_search(who, &directory)?;
-        let found =
-            entries::find(&change, &self.names, entry.directory, entry.name)?.ok_or(Error::NotFound)?;
+        let found = entries::find_to_remove(&change, &self.names, entry.directory, entry.name)?
+            .ok_or(Error::NotFound)?;
         permission::need_entry_write(who, &directory)?;
         let record = change.stored_inode(found.inode)?;
         permission::need_sticky(who, &directory, &record)?;

@@ -26,7 +26,8 @@ impl Volume {
         permission::need_search(who, &source)?;
         let target = change.stored_inode(to.directory)?;
         permission::need_search(who, &target)?;
-        let moved = entries::find(&change, &self.names, from.directory, from.name)?.ok_or(Error::NotFound)?;
+        let moved = entries::find_to_remove(&change, &self.names, from.directory, from.name)?;
+        let moved = moved.ok_or(Error::NotFound)?;
         let replaced = entries::find(&change, &self.names, to.directory, to.name)?;
         permission::need_entry_write(who, &source)?;
         permission::need_entry_write(who, &target)?;

@@ -22,7 +22,11 @@ pub(super) fn record(volume: &Volume, problem: &Problem) -> Result<bool> {
     let mended = match problem {
         Problem::EntryWithoutInode { directory, cookie, inode, .. } => {
             let lost = matches!(change.stored_inode(*inode), Err(Error::Stale));
-            lost && delete_entry(&mut change, *directory, Found { cookie: *cookie, inode: *inode })?
+            lost && delete_entry(
+                &mut change,
+                *directory,
+                Found { cookie: *cookie, inode: *inode, alone: false },
+            )?
         }
         Problem::EntryMisplaced { directory, cookie, name, .. } => {
             replace(volume, &mut change, *directory, *cookie, name)?
@@ -180,7 +184,7 @@ fn unlink_twins(volume: &Volume, change: &mut Change<'_>, directory: InodeId) ->
     for (place, cookie) in
         entries.iter().copied().filter(|entry| Some(*entry) != kept || directory == InodeId::ROOT)
     {
-        mended |= delete_entry(change, place, Found { cookie, inode: directory })?;
+        mended |= delete_entry(change, place, Found { cookie, inode: directory, alone: false })?;
     }
     Ok(mended)
 }
@@ -194,7 +198,7 @@ pub(super) fn attach(volume: &Volume, home: InodeId, inode: InodeId) -> Result<b
         return Ok(false);
     }
     for (directory, cookie) in entries_of(volume, inode)? {
-        delete_entry(&mut change, directory, Found { cookie, inode })?;
+        delete_entry(&mut change, directory, Found { cookie, inode, alone: false })?;
     }
     let mut new = old.clone();
     let mut delta = EntryDelta { entries: 1, subdirectories: 0 };

@@ -239,6 +239,11 @@ impl<'a> Change<'a> {
         self.volume.buffer.truncate(inode, size);
     }
 
+    /// The last record from one key up to another, which may be it.
+    pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+        self.transaction.last(from, upto)
+    }
+
     /// How large the record is so far.
     pub(crate) fn record_bytes(&self) -> usize {
         self.transaction.record_bytes()
