@@ -1,9 +1,9 @@
 //! The write buffer: UNSTABLE data in bounded memory until COMMIT or pressure.
 //!
 //! # Crash consistency
-//! A crash loses all of it, which the write verifier shows: clients send again what they have not committed. A file whose last data a
-//! change takes out stays known here until the record of that change can be seen: whoever finds a file here looks at it while nothing
-//! changes, so that nobody sees the time between.
+//! A crash loses all of it, which the write verifier shows: clients send again what they have not committed. What a change takes out of
+//! the buffer stays readable in it until the record of that change can be seen, so that nobody sees the time between, and a change that
+//! fails takes nothing out.
 
 mod range_map;
 
@@ -21,23 +21,36 @@ pub(crate) use range_map::{RangeMap, clip};
 pub(crate) struct WriteBuffer {
     files: Mutex<BTreeMap<InodeId, Dirty>>,
     bytes: AtomicU64,
+    /// Numbers that were given out: one for each file that comes, and one for each cut.
+    numbers: AtomicU64,
 }
 
 /// UNSTABLE data of one file.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Dirty {
+struct Dirty {
     /// Newest data.
     active: RangeMap,
     /// Data that is being flushed; below the newest.
     flushing: RangeMap,
     /// Where the data ends.
-    pub(crate) end: u64,
+    end: u64,
     /// When it was last written.
-    pub(crate) mtime: Timestamp,
+    mtime: Timestamp,
     /// The change number that its users have seen.
-    pub(crate) change: u64,
-    /// Counts truncations and holes, so that a flush notices one that came between.
-    cuts: u64,
+    change: u64,
+    /// The number of the last truncation or hole, or of the file's coming, so that a flush notices one that came between.
+    cut: u64,
+}
+
+/// What a change takes out of the data of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cut {
+    /// What was flushed.
+    Flushed,
+    /// A range, whose place something else takes.
+    Range(u64, u64),
+    /// Everything from a size on.
+    Behind(u64),
 }
 
 /// What a flush has to write.
@@ -47,12 +60,16 @@ pub(crate) struct FlushJob {
     pub(crate) ranges: Vec<(u64, Bytes)>,
     /// Bytes in them.
     pub(crate) bytes: u64,
-    cuts: u64,
+    cut: u64,
 }
 
 impl WriteBuffer {
     pub(crate) fn new() -> Self {
-        WriteBuffer { files: Mutex::new(BTreeMap::new()), bytes: AtomicU64::new(0) }
+        WriteBuffer {
+            files: Mutex::new(BTreeMap::new()),
+            bytes: AtomicU64::new(0),
+            numbers: AtomicU64::new(0),
+        }
     }
 
     /// Bytes held for all files.
@@ -60,9 +77,18 @@ impl WriteBuffer {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the file has data here, or had some until a change that is being made.
+    /// Whether the file has data here.
     pub(crate) fn holds(&self, inode: InodeId) -> bool {
         self.files.lock().contains_key(&inode)
+    }
+
+    /// Grows when a file comes.
+    pub(crate) fn numbers(&self) -> u64 {
+        self.numbers.load(Ordering::Acquire)
+    }
+
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// The files that have data here.
@@ -72,18 +98,29 @@ impl WriteBuffer {
 
     /// Where a file's data ends, when it was written, and the change number, if it has data here.
     pub(crate) fn view(&self, inode: InodeId) -> Option<DirtyView> {
-        self.files.lock().get(&inode).filter(|dirty| !dirty.is_empty()).map(|dirty| DirtyView {
-            end: dirty.end,
-            mtime: dirty.mtime,
-            change: dirty.change,
-            bytes: dirty.active.bytes() + dirty.flushing.bytes(),
-        })
+        self.files.lock().get(&inode).map(Dirty::view)
+    }
+
+    /// The same as it will be after cuts.
+    pub(crate) fn view_after(
+        &self,
+        inode: InodeId,
+        cuts: impl IntoIterator<Item = Cut>,
+    ) -> Option<DirtyView> {
+        let mut cuts = cuts.into_iter().peekable();
+        if cuts.peek().is_none() {
+            return self.view(inode);
+        }
+        let mut dirty = self.files.lock().get(&inode).cloned()?;
+        cuts.for_each(|cut| dirty.cut(cut));
+        Some(dirty).filter(|dirty| dirty.bytes() > 0).as_ref().map(Dirty::view)
     }
 
     /// Takes in a write.
     pub(crate) fn insert(&self, inode: InodeId, offset: u64, data: Bytes, mtime: Timestamp, change: u64) {
         let mut files = self.files.lock();
-        let dirty = files.entry(inode).or_default();
+        let dirty =
+            files.entry(inode).or_insert_with(|| Dirty { cut: self.next_number(), ..Dirty::default() });
         let before = dirty.active.bytes();
         dirty.end = dirty.end.max(offset + data.len() as u64);
         dirty.active.insert(offset, data);
@@ -113,72 +150,61 @@ impl WriteBuffer {
     /// Marks all data of the file as being flushed, and returns it. Only one flush of a file runs at a time.
     pub(crate) fn start_flush(&self, inode: InodeId) -> Option<FlushJob> {
         let mut files = self.files.lock();
-        let dirty = files.get_mut(&inode).filter(|dirty| !dirty.is_empty())?;
-        let before = dirty.active.bytes() + dirty.flushing.bytes();
+        let dirty = files.get_mut(&inode)?;
+        let before = dirty.bytes();
         let active = std::mem::take(&mut dirty.active);
         for (offset, bytes) in active.into_ranges() {
             dirty.flushing.insert(offset, bytes);
         }
         let bytes = dirty.flushing.bytes();
         self.bytes.fetch_sub(before - bytes, Ordering::Relaxed);
-        Some(FlushJob { ranges: dirty.flushing.ranges(), bytes, cuts: dirty.cuts })
+        Some(FlushJob { ranges: dirty.flushing.ranges(), bytes, cut: dirty.cut })
     }
 
-    /// Whether no truncation came between the start of the flush and now. The caller holds the sequencer.
+    /// Whether no truncation and no hole came between the start of the flush and now. The caller holds the sequencer.
     pub(crate) fn still_wanted(&self, inode: InodeId, job: &FlushJob) -> bool {
-        self.files.lock().get(&inode).is_some_and(|dirty| dirty.cuts == job.cuts)
+        self.files.lock().get(&inode).is_some_and(|dirty| dirty.cut == job.cut)
     }
 
-    /// Drops what was flushed. The caller holds the sequencer, and [`settles`](WriteBuffer::settle) the file when its record is there.
-    pub(crate) fn finish_flush(&self, inode: InodeId) {
+    /// Takes data out. The caller holds the sequencer, and the record that takes its place can be seen; or the file is gone.
+    pub(crate) fn cut(&self, inode: InodeId, cut: Cut) {
         let mut files = self.files.lock();
-        if let Some(dirty) = files.get_mut(&inode) {
-            self.bytes.fetch_sub(dirty.flushing.bytes(), Ordering::Relaxed);
-            dirty.flushing = RangeMap::default();
+        let Some(dirty) = files.get_mut(&inode) else { return };
+        let before = dirty.bytes();
+        dirty.cut(cut);
+        if !matches!(cut, Cut::Flushed) {
+            dirty.cut = self.next_number();
         }
-    }
-
-    /// Takes a range out of the data, whose place something else takes. The caller holds the sequencer, sees to the size, and
-    /// [`settles`](WriteBuffer::settle) the file when its record is there.
-    pub(crate) fn punch(&self, inode: InodeId, from: u64, end: u64) {
-        let mut files = self.files.lock();
-        if let Some(dirty) = files.get_mut(&inode) {
-            let before = dirty.active.bytes() + dirty.flushing.bytes();
-            dirty.active.punch(from, end);
-            dirty.flushing.punch(from, end);
-            dirty.cuts += 1;
-            let after = dirty.active.bytes() + dirty.flushing.bytes();
-            self.bytes.fetch_sub(before - after, Ordering::Relaxed);
-        }
-    }
-
-    /// Cuts the data off at a size; at zero, or for a removed file, nothing stays. The caller holds the sequencer, and
-    /// [`settles`](WriteBuffer::settle) the file when its record is there.
-    pub(crate) fn truncate(&self, inode: InodeId, size: u64) {
-        let mut files = self.files.lock();
-        if let Some(dirty) = files.get_mut(&inode) {
-            let before = dirty.active.bytes() + dirty.flushing.bytes();
-            dirty.active.truncate(size);
-            dirty.flushing.truncate(size);
-            dirty.end = dirty.end.min(size);
-            dirty.cuts += 1;
-            let after = dirty.active.bytes() + dirty.flushing.bytes();
-            self.bytes.fetch_sub(before - after, Ordering::Relaxed);
-        }
-    }
-
-    /// Forgets a file that has no data here any more. The caller holds the sequencer, or the file is gone.
-    pub(crate) fn settle(&self, inode: InodeId) {
-        let mut files = self.files.lock();
-        if files.get(&inode).is_some_and(Dirty::is_empty) {
+        let after = dirty.bytes();
+        self.bytes.fetch_sub(before - after, Ordering::Relaxed);
+        if after == 0 {
             files.remove(&inode);
         }
     }
 }
 
 impl Dirty {
-    fn is_empty(&self) -> bool {
-        self.active.is_empty() && self.flushing.is_empty()
+    fn bytes(&self) -> u64 {
+        self.active.bytes() + self.flushing.bytes()
+    }
+
+    fn view(&self) -> DirtyView {
+        DirtyView { end: self.end, mtime: self.mtime, change: self.change, bytes: self.bytes() }
+    }
+
+    fn cut(&mut self, cut: Cut) {
+        match cut {
+            Cut::Flushed => self.flushing = RangeMap::default(),
+            Cut::Range(from, end) => {
+                self.active.punch(from, end);
+                self.flushing.punch(from, end);
+            }
+            Cut::Behind(size) => {
+                self.active.truncate(size);
+                self.flushing.truncate(size);
+                self.end = self.end.min(size);
+            }
+        }
     }
 }
 
@@ -210,8 +236,7 @@ mod tests {
         assert_eq!(job.ranges, [(0, Bytes::from_static(b"aaaa"))]);
         let layers = buffer.read(FILE, 0, 10);
         assert_eq!(layers, [(0, Bytes::from_static(b"aaaa")), (2, Bytes::from_static(b"bb"))]);
-        buffer.finish_flush(FILE);
-        buffer.settle(FILE);
+        buffer.cut(FILE, Cut::Flushed);
         assert_eq!(buffer.read(FILE, 0, 10), [(2, Bytes::from_static(b"bb"))]);
         assert_eq!(buffer.bytes(), 2);
     }
@@ -222,15 +247,13 @@ mod tests {
         write(&buffer, 0, b"aaaa");
         let job = buffer.start_flush(FILE).unwrap();
         write(&buffer, 2, b"bbbb");
-        buffer.punch(FILE, 1, 3);
+        buffer.cut(FILE, Cut::Range(1, 3));
         assert!(!buffer.still_wanted(FILE, &job));
         let layers = buffer.read(FILE, 0, 10);
         let expected: [(u64, &[u8]); 3] = [(0, b"a"), (3, b"a"), (3, b"bbb")];
         assert_eq!(layers, expected.map(|(at, bytes)| (at, Bytes::from_static(bytes))));
         assert_eq!(buffer.bytes(), 5);
-        buffer.punch(FILE, 0, u64::MAX);
-        assert!(buffer.holds(FILE) && buffer.view(FILE).is_none() && buffer.start_flush(FILE).is_none());
-        buffer.settle(FILE);
+        buffer.cut(FILE, Cut::Range(0, u64::MAX));
         assert!(!buffer.holds(FILE) && buffer.bytes() == 0);
     }
 
@@ -240,13 +263,24 @@ mod tests {
         write(&buffer, 0, b"aaaa");
         let job = buffer.start_flush(FILE).unwrap();
         assert!(buffer.still_wanted(FILE, &job));
-        buffer.truncate(FILE, 1);
+        let after = |size| buffer.view_after(FILE, [Cut::Behind(size)]).map(|view| (view.end, view.bytes));
+        assert_eq!((after(1), after(0)), (Some((1, 1)), None));
+        assert!(buffer.still_wanted(FILE, &job), "it only looked");
+        buffer.cut(FILE, Cut::Behind(1));
         assert!(!buffer.still_wanted(FILE, &job));
         assert_eq!(buffer.bytes(), 1);
-        buffer.truncate(FILE, 0);
-        assert!(buffer.holds(FILE) && buffer.view(FILE).is_none());
-        buffer.settle(FILE);
+        buffer.cut(FILE, Cut::Behind(0));
         assert!(!buffer.holds(FILE));
         assert_eq!(buffer.bytes(), 0);
+    }
+
+    #[test]
+    fn a_flush_of_what_was_cut_off_is_unwanted_although_the_file_has_data_again() {
+        let buffer = WriteBuffer::new();
+        write(&buffer, 0, b"aaaa");
+        let job = buffer.start_flush(FILE).unwrap();
+        buffer.cut(FILE, Cut::Behind(0));
+        write(&buffer, 0, b"b");
+        assert!(!buffer.still_wanted(FILE, &job));
     }
 }

@@ -77,6 +77,9 @@ pub(crate) struct Volume {
     pub(crate) _lock: DirectoryLock,
 }
 
+/// How often an inode is looked at while files come into the write buffer, before changes are kept away.
+const LOOKS_MAX: u32 = 4;
+
 /// While there is one, nothing changes.
 pub(crate) struct Still<'a> {
     _change: Option<Change<'a>>,
@@ -105,9 +108,16 @@ impl Volume {
         inode: InodeId,
         find: impl FnOnce(&WriteBuffer) -> T,
     ) -> Result<(Inode, T)> {
-        // The buffer before the record: what a flush takes out of the one is in the other by then.
-        if !self.buffer.holds(inode) {
-            return Ok((self.stored_inode(inode)?, T::default()));
+        for _ in 0..LOOKS_MAX {
+            let numbers = self.buffer.numbers();
+            if self.buffer.holds(inode) {
+                break;
+            }
+            let record = self.stored_inode(inode)?;
+            // Else it may be a file whose data came meanwhile, and is in the record only in part.
+            if self.buffer.numbers() == numbers {
+                return Ok((record, T::default()));
+            }
         }
         // What its users see stands partly in the buffer and partly in the record: both are looked at while nothing changes.
         let still = self.keep_still()?;
@@ -132,8 +142,11 @@ impl Volume {
     /// Keeps everybody from changing anything.
     pub(crate) fn keep_still(&self) -> Result<Still<'_>> {
         match self.begin() {
-            // Nothing changes any more.
-            Err(Error::Halted { .. }) => Ok(Still { _change: None }),
+            // Nothing changes any more, but for what is under way.
+            Err(Error::Halted { .. }) => {
+                self.store.wait_for_change();
+                Ok(Still { _change: None })
+            }
             change => Ok(Still { _change: Some(change?) }),
         }
     }

@@ -17,10 +17,6 @@ impl RangeMap {
         self.bytes
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
     /// Lays data over what is there.
     pub(crate) fn insert(&mut self, offset: u64, data: Bytes) {
         if data.is_empty() {

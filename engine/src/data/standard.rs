@@ -213,7 +213,9 @@ impl StandardTier {
                 waiting.found();
                 return Ok(Some(bytes));
             }
-            tokio::task::yield_now().await;
+            for _ in 0..waiting.turns_before_next() {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(None)
     }

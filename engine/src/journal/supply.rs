@@ -133,8 +133,7 @@ impl Supply {
         let making = files::path(&self.directory, number, Use::Making);
         let spare = files::path(&self.directory, number, Use::Spare);
         // On a disk that is nearly full a half of a file would take from others what they could still use, again and again.
-        let free = self.disk.free_bytes(&self.directory);
-        if free.map_err(Error::io("cannot look for room in", &self.directory))? < self.file_bytes {
+        if self.disk.free_bytes(&self.directory).is_ok_and(|free| free < self.file_bytes) {
             return Err(Error::NoSpace);
         }
         let zeroed = write_zeros(self.disk.as_ref(), &making, self.file_bytes);

@@ -160,6 +160,11 @@ impl Store {
         Ok(Transaction::new(self, self.sequencer.lock()))
     }
 
+    /// Waits until a transaction that is under way has ended.
+    pub(crate) fn wait_for_change(&self) {
+        drop(self.sequencer.lock());
+    }
+
     /// Waits until there is room in the budgets. Called before [`Store::begin`]; with room it does not wait, and the less there is,
     /// the longer it holds each change back.
     pub(crate) async fn admit(&self) -> Result<()> {

@@ -40,7 +40,7 @@ impl Volume {
         apply(who, &mut new, set, now);
         self.bump(inode, &mut new, now);
         change.update_inode(inode, &old, new);
-        let unflushed = self.buffer.view(inode).map_or(0, |view| view.bytes);
+        let unflushed = change.unstable(inode).map_or(0, |view| view.bytes);
         let attributes = change.inode(inode)?.attributes(inode, unflushed);
         Ok(Pending::new(attributes, change.commit()))
     }

@@ -11,7 +11,7 @@ use super::holes::not_a_file;
 use super::layout::{self, Span, span_of};
 use super::permission;
 use super::write::add_pieces;
-use crate::buffer::{RangeMap, clip};
+use crate::buffer::{Cut, RangeMap, clip};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::file_system::CloneRange;
@@ -157,7 +157,7 @@ impl Volume {
         let now = change.now();
         let pieces = pieces_of(&change, *content, route)?;
         let parts = share(&mut change, *content, route)?;
-        change.punch_buffer(destination, route.destination.from, route.destination.end);
+        change.cut_buffer(destination, Cut::Range(route.destination.from, route.destination.end));
         layout::clear_pieces(&mut change, &mut new, *target, route.destination)?;
         let end = BlockIndex::at_or_behind(route.destination.end).start();
         layout::clear(&mut change, &mut new, *target, Span { end, ..route.destination })?;

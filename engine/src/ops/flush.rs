@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::layout::{Span, clear, clear_pieces, count, lay};
 use super::write::{Stamp, add_pieces};
 use crate::broken::{Broken, broken};
-use crate::buffer::FlushJob;
+use crate::buffer::{Cut, FlushJob};
 use crate::data::{BlockAddress, BlockIdentity, PlainBlock, Urgency};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
@@ -56,8 +56,7 @@ impl Volume {
                 // A truncation came between: begin again with what is left.
                 Ok(None) => {}
                 Err(Error::Stale) => {
-                    self.buffer.truncate(inode, 0);
-                    self.buffer.settle(inode);
+                    self.buffer.cut(inode, Cut::Behind(0));
                     return Err(Error::Stale);
                 }
                 Err(error) => return Err(error),
@@ -119,7 +118,7 @@ impl Volume {
             if last { Stamp::of(job, mtime) } else { Stamp { now: mtime, end: step.end(), who: None } };
         self.stamp(&mut change, inode, &mut new, stamp);
         if last {
-            change.finish_flush(inode);
+            change.cut_buffer(inode, Cut::Flushed);
         }
         change.update_inode(inode, &old, new);
         Ok(Some(change.commit()))

@@ -8,6 +8,7 @@ use super::layout::{self, Span, span_of};
 use super::permission;
 use super::read::LOOKS_MAX;
 use crate::attributes::FileKind;
+use crate::buffer::Cut;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::file_system::{SeekFor, Sought, ZeroSize};
@@ -56,7 +57,7 @@ impl Volume {
         let (old, mut new) = self.touch(&change, inode)?;
         let Content::File { id, .. } = old.content else { return Err(not_a_file(&old)) };
         let now = change.now();
-        change.punch_buffer(inode, span.from, span.end);
+        change.cut_buffer(inode, Cut::Range(span.from, span.end));
         layout::punch(&mut change, (inode, &mut new), id, span)?;
         // Bytes that only the buffer had may have ended the file: its users keep the size that they saw.
         layout::grow(&mut new, if grow == ZeroSize::Extend { seen.max(span.end) } else { seen });

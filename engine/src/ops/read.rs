@@ -3,7 +3,8 @@
 //! The layers are looked at from the newest to the oldest: buffer, pieces, extents. Data only ever moves from a newer layer
 //! to an older one, and is there before it is gone here, so that a read never falls between two of them. Only where data is taken
 //! away, as by a truncation, there may be nothing by the time that a read gets there, which would show as zeros within the size that
-//! the file had before. So a read that finds a hole looks whether the file is still what it was, and otherwise looks again.
+//! the file had before; and a clone brings blocks together with what lies over them. So a read that finds a hole or a shared block looks
+//! whether the file is still what it was, and otherwise looks again.
 
 use bytes::Bytes;
 
@@ -40,6 +41,11 @@ struct Found {
 }
 
 impl Found {
+    /// Whether it matters that all of it was found at one moment.
+    fn needs_check(&self) -> bool {
+        self.has_hole() || self.extents.iter().any(|(_, extent)| extent.shared.is_some())
+    }
+
     /// Whether nothing is stored for a part of the span.
     fn has_hole(&self) -> bool {
         let mut at = self.span.from;
@@ -98,7 +104,7 @@ impl Volume {
     fn find(&self, inode: InodeId, offset: u64, length: usize) -> Result<Found> {
         for _ in 0..LOOKS_MAX {
             let found = self.look_for(inode, offset, length, None)?;
-            if !found.has_hole() || self.seen_inode(inode)?.0.change == found.record.change {
+            if !found.needs_check() || self.seen_inode(inode)?.0.change == found.record.change {
                 return Ok(found);
             }
         }

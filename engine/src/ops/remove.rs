@@ -3,6 +3,7 @@
 use super::entries::{self, EntryDelta};
 use super::permission;
 use crate::broken::{Broken, broken};
+use crate::buffer::Cut;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::file_system::{Entry, Removed};
@@ -63,7 +64,7 @@ impl Volume {
 
     /// Drops what memory holds about an inode that the change removes.
     pub(crate) fn forget(&self, change: &mut Change<'_>, inode: InodeId) {
-        change.truncate_buffer(inode, 0);
+        change.cut_buffer(inode, Cut::Behind(0));
         self.access_log.forget(inode);
     }
 }

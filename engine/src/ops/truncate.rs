@@ -2,6 +2,7 @@
 
 use super::layout::{self, Span, keep_age_index};
 use super::permission;
+use crate::buffer::Cut;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
@@ -35,7 +36,7 @@ pub(super) fn truncate(
     if let Content::File { size, .. } = &mut new.content {
         *size = new_size;
     }
-    change.truncate_buffer(inode, new_size);
+    change.cut_buffer(inode, Cut::Behind(new_size));
     permission::clear_set_id(who, &mut new);
     new.mtime = now;
     new.last_access = now;

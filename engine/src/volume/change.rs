@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Look, Volume, look};
 use crate::attributes::{FileKind, Timestamp};
 use crate::broken::{Broken, broken};
-use crate::buffer::{DirtyView, WriteBuffer};
+use crate::buffer::{Cut, DirtyView};
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
 use crate::journal::Ticket;
@@ -17,8 +17,8 @@ use crate::records::{Content, Extent, Inode, SegmentRecord, SegmentState, Totals
 /// One atomic change. It holds the sequencer; dropping it changes nothing.
 pub(crate) struct Change<'a> {
     volume: &'a Volume,
-    /// Before the transaction, so that it is dropped before it.
-    unsettled: Unsettled<'a>,
+    /// What it takes out of the write buffer, in this order, once its record can be seen.
+    cuts: Vec<(InodeId, Cut)>,
     transaction: Transaction<'a>,
     before: Totals,
     totals: Totals,
@@ -44,7 +44,7 @@ impl<'a> Change<'a> {
         let now = volume.environment.clock.now();
         Ok(Change {
             volume,
-            unsettled: Unsettled { buffer: &volume.buffer, inodes: Vec::new() },
+            cuts: Vec::new(),
             transaction,
             before: totals,
             totals,
@@ -90,7 +90,7 @@ impl<'a> Change<'a> {
     /// An inode as its users see it now: with the size, time and change number of its UNSTABLE data.
     pub(crate) fn inode(&self, inode: InodeId) -> Result<Inode> {
         let record = look::inode(&self.transaction, self.volume.epoch, inode)?;
-        Ok(match self.volume.buffer.view(inode) {
+        Ok(match self.unstable(inode) {
             Some(view) => overlaid(record, view),
             None => record,
         })
@@ -221,22 +221,15 @@ impl<'a> Change<'a> {
         Ok(self.segments.entry(id).or_insert(record))
     }
 
-    /// Takes what was flushed out of the write buffer.
-    pub(crate) fn finish_flush(&mut self, inode: InodeId) {
-        self.unsettled.inodes.push(inode);
-        self.volume.buffer.finish_flush(inode);
+    /// Takes data of a file out of the write buffer, with everything else that the change does.
+    pub(crate) fn cut_buffer(&mut self, inode: InodeId, cut: Cut) {
+        self.cuts.push((inode, cut));
     }
 
-    /// Takes a range out of the write buffer.
-    pub(crate) fn punch_buffer(&mut self, inode: InodeId, from: u64, end: u64) {
-        self.unsettled.inodes.push(inode);
-        self.volume.buffer.punch(inode, from, end);
-    }
-
-    /// Cuts a file's data in the write buffer off at a size.
-    pub(crate) fn truncate_buffer(&mut self, inode: InodeId, size: u64) {
-        self.unsettled.inodes.push(inode);
-        self.volume.buffer.truncate(inode, size);
+    /// What UNSTABLE data changes in an inode's attributes, after this change.
+    pub(crate) fn unstable(&self, inode: InodeId) -> Option<DirtyView> {
+        let cuts = self.cuts.iter().filter(|(of, _)| *of == inode);
+        self.volume.buffer.view_after(inode, cuts.map(|(_, cut)| *cut))
     }
 
     /// The last record from one key up to another, which may be it.
@@ -261,7 +254,7 @@ impl<'a> Change<'a> {
 
     /// Makes the change visible and hands it to the journal.
     pub(crate) fn commit(mut self) -> Ticket {
-        if !self.touched && self.totals == self.before && self.segments.is_empty() {
+        if !self.touched && self.totals == self.before && self.segments.is_empty() && self.cuts.is_empty() {
             return Ticket::nothing();
         }
         let mut released = self.releases;
@@ -273,8 +266,12 @@ impl<'a> Change<'a> {
             self.transaction.put(key::totals(), self.totals.encode());
         }
         let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
-        let Change { volume, unsettled, transaction, .. } = self;
-        let ticket = transaction.commit_and(|| drop(unsettled));
+        let Change { volume, cuts, transaction, .. } = self;
+        let ticket = transaction.commit_and(|| {
+            for (inode, cut) in cuts {
+                volume.buffer.cut(inode, cut);
+            }
+        });
         if fold {
             volume.upkeep.wake_folding();
         }
@@ -282,20 +279,6 @@ impl<'a> Change<'a> {
             volume.upkeep.wake();
         }
         ticket
-    }
-}
-
-/// Files whose data was taken out of the write buffer. They stay known there until the record of the change can be seen.
-struct Unsettled<'a> {
-    buffer: &'a WriteBuffer,
-    inodes: Vec<InodeId>,
-}
-
-impl Drop for Unsettled<'_> {
-    fn drop(&mut self) {
-        for inode in &self.inodes {
-            self.buffer.settle(*inode);
-        }
     }
 }
 

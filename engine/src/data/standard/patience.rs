@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Looks at most.
 const LOOKS_MAX: u32 = 64;
+/// Turns between two looks: a look is a system call, and most are too early if each turn has one.
+const TURNS: u32 = 3;
 /// Reads that must wait at a time for more than one look.
 const CROWD_MIN: u32 = 4;
 /// Each read of that many looks as often as it may, to learn whether that pays again.
@@ -64,6 +66,11 @@ impl Waiting<'_> {
         again
     }
 
+    /// How often others get their turn before the next look; never if there is none.
+    pub(super) fn turns_before_next(&self) -> u32 {
+        if self.looked < self.looks { TURNS } else { 0 }
+    }
+
     /// The bytes were there.
     pub(super) fn found(&self) {
         // At the first look that says nothing about the disk.
@@ -95,7 +102,8 @@ mod tests {
     fn a_read_that_is_alone_looks_once() {
         let patience = Patience::default();
         for _ in 0..200 {
-            assert_eq!(looks(&mut patience.wait()), 1);
+            let mut waiting = patience.wait();
+            assert_eq!((looks(&mut waiting), waiting.turns_before_next()), (1, 0));
         }
         assert_eq!(patience.waiting.load(Ordering::Relaxed), 0);
     }
