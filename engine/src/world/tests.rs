@@ -33,7 +33,7 @@ const RULES: [(Broken, u64); 24] = [
     (Broken::SegmentNotSynced, 1),
     (Broken::SegmentNameNotSynced, 1),
     (Broken::ObjectNotVerified, 44),
-    (Broken::TrimmedBeforeCheckpoint, 9),
+    (Broken::TrimmedBeforeCheckpoint, 12),
     (Broken::PassedTooEarly, 2),
     (Broken::CheckpointNotSynced, 3),
     (Broken::PublishedNotSynced, 3),
