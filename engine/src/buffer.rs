@@ -167,13 +167,14 @@ impl WriteBuffer {
     }
 
     /// Takes data out. The caller holds the sequencer, and the record that takes its place can be seen; or the file is gone.
-    pub(crate) fn cut(&self, inode: InodeId, cut: Cut) {
+    pub(crate) fn cut(&self, inode: InodeId, cut: Cut, at: Timestamp) {
         let mut files = self.files.lock();
         let Some(dirty) = files.get_mut(&inode) else { return };
         let before = dirty.bytes();
         dirty.cut(cut);
         if !matches!(cut, Cut::Flushed) {
             dirty.cut = self.next_number();
+            dirty.mtime = dirty.mtime.max(at);
         }
         let after = dirty.bytes();
         self.bytes.fetch_sub(before - after, Ordering::Relaxed);
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(job.ranges, [(0, Bytes::from_static(b"aaaa"))]);
         let layers = buffer.read(FILE, 0, 10);
         assert_eq!(layers, [(0, Bytes::from_static(b"aaaa")), (2, Bytes::from_static(b"bb"))]);
-        buffer.cut(FILE, Cut::Flushed);
+        buffer.cut(FILE, Cut::Flushed, Timestamp::default());
         assert_eq!(buffer.read(FILE, 0, 10), [(2, Bytes::from_static(b"bb"))]);
         assert_eq!(buffer.bytes(), 2);
     }
@@ -247,13 +248,13 @@ mod tests {
         write(&buffer, 0, b"aaaa");
         let job = buffer.start_flush(FILE).unwrap();
         write(&buffer, 2, b"bbbb");
-        buffer.cut(FILE, Cut::Range(1, 3));
+        buffer.cut(FILE, Cut::Range(1, 3), Timestamp::default());
         assert!(!buffer.still_wanted(FILE, &job));
         let layers = buffer.read(FILE, 0, 10);
         let expected: [(u64, &[u8]); 3] = [(0, b"a"), (3, b"a"), (3, b"bbb")];
         assert_eq!(layers, expected.map(|(at, bytes)| (at, Bytes::from_static(bytes))));
         assert_eq!(buffer.bytes(), 5);
-        buffer.cut(FILE, Cut::Range(0, u64::MAX));
+        buffer.cut(FILE, Cut::Range(0, u64::MAX), Timestamp::default());
         assert!(!buffer.holds(FILE) && buffer.bytes() == 0);
     }
 
@@ -266,10 +267,10 @@ mod tests {
         let after = |size| buffer.view_after(FILE, [Cut::Behind(size)]).map(|view| (view.end, view.bytes));
         assert_eq!((after(1), after(0)), (Some((1, 1)), None));
         assert!(buffer.still_wanted(FILE, &job), "it only looked");
-        buffer.cut(FILE, Cut::Behind(1));
+        buffer.cut(FILE, Cut::Behind(1), Timestamp::default());
         assert!(!buffer.still_wanted(FILE, &job));
         assert_eq!(buffer.bytes(), 1);
-        buffer.cut(FILE, Cut::Behind(0));
+        buffer.cut(FILE, Cut::Behind(0), Timestamp::default());
         assert!(!buffer.holds(FILE));
         assert_eq!(buffer.bytes(), 0);
     }
@@ -279,7 +280,7 @@ mod tests {
         let buffer = WriteBuffer::new();
         write(&buffer, 0, b"aaaa");
         let job = buffer.start_flush(FILE).unwrap();
-        buffer.cut(FILE, Cut::Behind(0));
+        buffer.cut(FILE, Cut::Behind(0), Timestamp::default());
         write(&buffer, 0, b"b");
         assert!(!buffer.still_wanted(FILE, &job));
     }

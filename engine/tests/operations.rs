@@ -224,6 +224,43 @@ async fn a_reader_sees_no_step_back_while_data_is_committed() {
     assert_eq!(fs.attributes(file).unwrap().size, 8 + ROUNDS);
 }
 
+/// Each of them takes more room in a record than its bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_many_small_writes_has_all_of_them() {
+    const WRITES: usize = 30_000;
+    let home = Home::with(engine::Budgets::default());
+    let fs = home.open().await;
+    let file = create(&fs, ROOT, b"file").await;
+    for number in 0..WRITES {
+        write(&fs, file, number as u64 * 4096, &[7; 40], Stability::Unstable).await;
+    }
+    commit(&fs, file).await;
+    drop(fs);
+    let fs = reopen(&home).await;
+    let content = read_all(&fs, file).await;
+    assert_eq!(content.len(), (WRITES - 1) * 4096 + 40);
+    assert!(content.chunks(4096).all(|page| page[..40] == [7; 40]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_sets_no_time_back() {
+    let home = Home::with(small_budgets());
+    let fs = home.open().await;
+    let file = create(&fs, ROOT, b"file").await;
+    write(&fs, file, 0, &[1; 100], Stability::Unstable).await;
+    let mode = SetAttributes { mode: Some(0o600), ..SetAttributes::default() };
+    let set = fs.set_attributes(&root(), file, &mode, engine::Authority::Mode).await.unwrap();
+    let changed = set.durable().await.unwrap().into_inner();
+    commit(&fs, file).await;
+    assert_eq!(fs.attributes(file).unwrap().ctime, changed.ctime);
+    write(&fs, file, 0, &[1; 100], Stability::Unstable).await;
+    truncate(&fs, file, 50).await;
+    let cut = fs.attributes(file).unwrap();
+    commit(&fs, file).await;
+    let committed = fs.attributes(file).unwrap();
+    assert_eq!((committed.mtime, committed.size), (cut.mtime, 50));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncation_leaves_no_old_bytes_behind() {
     let home = Home::with(small_budgets());

@@ -154,10 +154,11 @@ impl Store {
 
     /// Begins a transaction: it is the only one until it is committed or dropped.
     pub(crate) fn begin(&self) -> Result<Transaction<'_>> {
-        if let Some(halted) = self.parts.progress.halted() {
-            return Err(halted);
+        let last = self.sequencer.lock();
+        match self.parts.progress.halted() {
+            Some(halted) => Err(halted),
+            None => Ok(Transaction::new(self, last)),
         }
-        Ok(Transaction::new(self, self.sequencer.lock()))
     }
 
     /// Waits until a transaction that is under way has ended.

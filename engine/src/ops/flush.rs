@@ -4,11 +4,14 @@
 //! Whole blocks go to a segment first, are synced there, and then a record points to them (D1); parts of blocks go into
 //! the record itself. So a flush reads nothing, and never waits for the object store.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::layout::{Span, clear, clear_pieces, count, lay};
 use super::write::{Stamp, add_pieces};
+use crate::attributes::Timestamp;
 use crate::broken::{Broken, broken};
 use crate::buffer::{Cut, FlushJob};
 use crate::data::{BlockAddress, BlockIdentity, PlainBlock, Urgency};
@@ -17,11 +20,14 @@ use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
 use crate::limits::{
     APPEND_BLOCKS_MAX, APPEND_BYTES_MAX, APPENDS_AT_ONCE, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX,
-    RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
+    RECORD_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
 };
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
 use crate::volume::{Change, Look, Volume};
+
+/// Bytes at which a record of a flush gets no more parts. One more part joins with the pieces of three slots at most.
+const FLUSH_BYTES_ENOUGH: usize = RECORD_BYTES_MAX - 512 * 1024;
 
 /// A whole slot: nothing of what is stored there shows through. It becomes one block, also where the file was written at random.
 struct WholeBlock {
@@ -56,7 +62,7 @@ impl Volume {
                 // A truncation came between: begin again with what is left.
                 Ok(None) => {}
                 Err(Error::Stale) => {
-                    self.buffer.cut(inode, Cut::Behind(0));
+                    self.buffer.cut(inode, Cut::Behind(0), Timestamp::default());
                     return Err(Error::Stale);
                 }
                 Err(error) => return Err(error),
@@ -79,24 +85,29 @@ impl Volume {
         let blocks: Vec<_> = blocks.collect();
         let _writing = self.data_writes.read().await;
         let addresses = self.append_standard(blocks, Urgency::Waited).await?;
-        let mut steps = steps(&plan, &addresses);
-        let last = steps.pop().unwrap_or_default();
-        for step in steps {
-            self.store.admit().await?;
-            if self.flush_step(inode, id, job, &step, false)?.is_none() {
+        let mut steps = VecDeque::from(steps(&plan, &addresses));
+        let mut step = steps.pop_front().unwrap_or_default();
+        loop {
+            let Some(ticket) = self.flush_step(inode, id, job, &mut step, steps.is_empty())? else {
                 return Ok(None);
+            };
+            if step.is_done() {
+                match steps.pop_front() {
+                    Some(next) => step = next,
+                    None => return Ok(Some(ticket)),
+                }
             }
+            self.store.admit().await?;
         }
-        self.flush_step(inode, id, job, &last, true)
     }
 
-    /// Commits one record of a flush; `None` if a truncation came between.
+    /// Commits one record of a flush, and takes out of the step what is in it; `None` if a truncation came between.
     fn flush_step(
         &self,
         inode: InodeId,
         content: ContentId,
         job: &FlushJob,
-        step: &FlushStep,
+        step: &mut FlushStep,
         last: bool,
     ) -> Result<Option<Ticket>> {
         let mut change = self.begin()?;
@@ -109,14 +120,24 @@ impl Volume {
             Content::File { id, .. } if id == content => {}
             _ => return Ok(None),
         }
-        for (block, address) in &step.extents {
-            put_slot(&mut change, &mut new, (content, *block), *address)?;
+        let mut end = 0;
+        for (block, address) in std::mem::take(&mut step.extents) {
+            put_slot(&mut change, &mut new, (content, block), address)?;
+            end = block.start() + u64::from(address.plain_bytes);
         }
-        add_pieces(&mut change, inode, &mut new, &step.parts)?;
+        // What a part takes in a record depends on how many there are, and on what they are joined with.
+        while change.record_bytes() < FLUSH_BYTES_ENOUGH
+            && let Some(part) = step.parts.pop_front()
+        {
+            add_pieces(&mut change, inode, &mut new, std::slice::from_ref(&part))?;
+            end = end.max(part.0 + part.1.len() as u64);
+        }
+        let last = last && step.is_done();
         // Also before the last step: a crash after it must not leave data behind the end of the file, or out of the age index.
-        let stamp =
-            if last { Stamp::of(job, mtime) } else { Stamp { now: mtime, end: step.end(), who: None } };
+        let stamp = if last { Stamp::of(job, mtime) } else { Stamp { now: mtime, end, who: None } };
         self.stamp(&mut change, inode, &mut new, stamp);
+        // Attributes may have been changed since the data was written.
+        new.ctime = new.ctime.max(old.ctime);
         if last {
             change.cut_buffer(inode, Cut::Flushed);
         }
@@ -175,15 +196,12 @@ fn append_length(blocks: &[PlainBlock]) -> usize {
 #[derive(Default)]
 struct FlushStep {
     extents: Vec<(BlockIndex, BlockAddress)>,
-    parts: Vec<(u64, Bytes)>,
+    parts: VecDeque<(u64, Bytes)>,
 }
 
 impl FlushStep {
-    /// Where its data ends in the file.
-    fn end(&self) -> u64 {
-        let whole = self.extents.last();
-        let whole = whole.map_or(0, |(block, address)| block.start() + u64::from(address.plain_bytes));
-        self.parts.last().map_or(0, |(offset, data)| offset + data.len() as u64).max(whole)
+    fn is_done(&self) -> bool {
+        self.extents.is_empty() && self.parts.is_empty()
     }
 }
 
@@ -192,12 +210,12 @@ fn steps(plan: &FlushPlan, addresses: &[BlockAddress]) -> Vec<FlushStep> {
     let extents: Vec<_> = plan.whole.iter().map(|whole| whole.block).zip(addresses.iter().copied()).collect();
     let mut steps: Vec<FlushStep> = extents
         .chunks(RECORD_EXTENTS_MAX)
-        .map(|chunk| FlushStep { extents: chunk.to_vec(), parts: Vec::new() })
+        .map(|chunk| FlushStep { extents: chunk.to_vec(), parts: VecDeque::new() })
         .collect();
     for (number, parts) in chunks_of_bytes(&plan.parts, RECORD_PIECE_BYTES_MAX).into_iter().enumerate() {
         match steps.get_mut(number) {
-            Some(step) => step.parts = parts,
-            None => steps.push(FlushStep { extents: Vec::new(), parts }),
+            Some(step) => step.parts = parts.into(),
+            None => steps.push(FlushStep { extents: Vec::new(), parts: parts.into() }),
         }
     }
     steps

@@ -266,10 +266,10 @@ impl<'a> Change<'a> {
             self.transaction.put(key::totals(), self.totals.encode());
         }
         let fold = self.totals.piece_bytes >= self.volume.budgets.fold_threshold_bytes();
-        let Change { volume, cuts, transaction, .. } = self;
+        let Change { volume, cuts, transaction, now, .. } = self;
         let ticket = transaction.commit_and(|| {
             for (inode, cut) in cuts {
-                volume.buffer.cut(inode, cut);
+                volume.buffer.cut(inode, cut, now);
             }
         });
         if fold {
