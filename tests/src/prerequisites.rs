@@ -68,6 +68,20 @@ pub fn tidefs_binary() -> Result<PathBuf> {
     built_binary("tidefs")
 }
 
+/// A binary of this workspace that is run inside of the guest, which has some directories of its own.
+pub fn guest_binary(name: &str) -> Result<PathBuf> {
+    let binary = built_binary(name)?;
+    for own in ["/tmp", "/run", "/dev/shm"] {
+        if binary.starts_with(own) {
+            bail!(
+                "{} cannot be seen by a guest, which has a {own} of its own; build elsewhere (CARGO_TARGET_DIR)",
+                binary.display()
+            );
+        }
+    }
+    Ok(binary)
+}
+
 /// A binary of this workspace that was built together with this program.
 pub fn built_binary(name: &str) -> Result<PathBuf> {
     let this = env::current_exe()?;

@@ -23,7 +23,7 @@ use super::worker::Worker;
 use crate::deadline::poll_until;
 use crate::guest::{Guest, RunningGuest};
 use crate::lossy::{IndexFate, Lie, cut_power, run_on_lossy_disk};
-use crate::prerequisites::built_binary;
+use crate::prerequisites::guest_binary;
 use crate::process::Log;
 use crate::server::{Cold, Server, ServerSettings};
 
@@ -112,7 +112,7 @@ impl MountedLane {
     /// One guest, under which the server dies so often. Returns what is wrong.
     fn guest_life(&mut self, kills: u32, report: &mut Report) -> Result<Vec<String>> {
         let (first, seed) = (self.workers.len(), self.dice.number());
-        let program = built_binary("tidefs-crash-on-mount")?;
+        let program = guest_binary("tidefs-crash-on-mount")?;
         let program = program.to_str().context("an odd path")?;
         let (first_text, seed_text, count) = (first.to_string(), seed.to_string(), WORKERS.to_string());
         let arguments = [program, "/mnt", &first_text, &count, &seed_text];
