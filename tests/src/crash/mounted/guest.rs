@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::thread::scope;
+use std::thread::{scope, sleep};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
@@ -181,10 +181,22 @@ impl<'a> MountedWorker<'a> {
     }
 }
 
+/// For so long the client may believe what it knew of a directory before the server died: `acdirmax`, and some seconds more.
+const BELIEVED: Duration = Duration::from_secs(70);
+
 /// Takes an error for a success if it says that there is nothing left to do, and that is so.
-fn done(result: io::Result<()>, repeated: ErrorKind, is_done: impl FnOnce() -> bool) -> Result<()> {
+fn done(result: io::Result<()>, repeated: ErrorKind, is_done: impl Fn() -> bool) -> Result<()> {
+    let failed = Instant::now();
     match result {
-        Err(error) if error.kind() == repeated && is_done() => Ok(()),
+        Err(error) if error.kind() == repeated => {
+            while !is_done() {
+                if failed.elapsed() > BELIEVED {
+                    return Err(error.into());
+                }
+                sleep(Duration::from_secs(1));
+            }
+            Ok(())
+        }
         result => Ok(result?),
     }
 }
