@@ -1,6 +1,6 @@
 //! Threads, and what they wait on: the operating system's.
 //!
-//! In tests a [`simulated::Schedule`] may stand in for it: then one thread runs at a time, and a seed decides which.
+//! In tests a `simulated::Schedule` may stand in for it: then one thread runs at a time, and a seed decides which.
 
 #[cfg(test)]
 pub(crate) mod simulated;
