@@ -14,6 +14,10 @@ use engine::{
 };
 use tokio::runtime::Runtime;
 
+/// That of the `tidefs` program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 struct Bench {
     runtime: Runtime,
     fs: FileSystem,

@@ -5,9 +5,9 @@
 pub struct Budgets {
     /// Journal files on the disk.
     pub journal_bytes: u64,
-    /// Recent metadata changes in memory.
+    /// Recent metadata changes in memory: half of it is folded into the index at a time, and the other half takes what comes meanwhile.
     pub overlay_bytes: u64,
-    /// sled's cache.
+    /// sled's cache, and that of opened bundles.
     pub index_cache_bytes: u64,
     /// UNSTABLE data in memory.
     pub write_buffer_bytes: u64,
@@ -23,9 +23,9 @@ impl Default for Budgets {
     fn default() -> Self {
         const MIB: u64 = 1 << 20;
         Budgets {
-            journal_bytes: 256 * MIB,
-            overlay_bytes: 64 * MIB,
-            index_cache_bytes: 128 * MIB,
+            journal_bytes: 512 * MIB,
+            overlay_bytes: 256 * MIB,
+            index_cache_bytes: 256 * MIB,
             write_buffer_bytes: 256 * MIB,
             block_cache_bytes: 256 * MIB,
             segment_bytes: 128 * MIB,

@@ -30,6 +30,7 @@ mod pace;
 mod passing;
 mod recovery;
 mod reseal;
+mod rests;
 mod store;
 mod transaction;
 

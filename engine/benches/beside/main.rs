@@ -20,6 +20,10 @@ use clap::{Parser, ValueEnum};
 
 use table::Table;
 
+/// That of the `tidefs` program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures the engine beside what the machine can do.
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {

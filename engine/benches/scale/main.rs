@@ -16,6 +16,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+/// That of the `tidefs` program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures file systems of many files.
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::rests::Rests;
 use super::store::Parts;
 use crate::broken::{Broken, broken};
 use crate::error::{Error, Result};
@@ -65,7 +66,7 @@ impl Signal {
         self.state.lock().stopping
     }
 
-    fn requested(&self) -> Lsn {
+    pub(super) fn requested(&self) -> Lsn {
         self.state.lock().requested
     }
 
@@ -83,7 +84,7 @@ impl Signal {
     }
 
     /// Waits a while, unless it is stopped; `false` when it was.
-    fn pause(&self, longest: Duration) -> bool {
+    pub(super) fn pause(&self, longest: Duration) -> bool {
         let mut state = self.state.lock();
         if !state.stopping {
             self.changed.wait_for(&mut state, longest);
@@ -172,7 +173,11 @@ fn fold(parts: &Parts) -> Result<bool> {
         parts.checkpoints.add_delta(&frozen)?;
     }
     parts.journal.trim(frozen.last);
-    let entries = frozen.lasting().map(|(key, value)| Ok((key.clone(), value.clone())));
+    let mut rests = Rests::new(parts);
+    let entries = frozen.lasting().map(|(key, value)| {
+        rests.step(parts);
+        Ok((key.clone(), value.clone()))
+    });
     parts.passing.expect_some();
     parts.doubting(parts.index.apply(entries, frozen.last))?;
     parts.doubting(parts.passing.look_again(&parts.index))?;
@@ -185,10 +190,7 @@ fn fold(parts: &Parts) -> Result<bool> {
 fn await_passing(parts: &Parts) {
     let clock = &parts.home.environment.clock;
     let deadline = clock.monotonic().saturating_add(PASSING_WAIT_MAX);
-    while parts.overlay.frozen_passing_bytes() > 0
-        && parts.signal.requested() <= parts.progress.checkpointed()
-        && !parts.is_pressed()
-        && clock.monotonic() < deadline
+    while parts.overlay.frozen_passing_bytes() > 0 && !parts.fold_is_awaited() && clock.monotonic() < deadline
     {
         if !parts.signal.pause(PASSING_WAIT_MAX) {
             return;

@@ -317,6 +317,11 @@ impl Parts {
         self.fullness() >= Fullness::PRESSED
     }
 
+    /// Whether somebody waits for the end of a fold, or soon will.
+    pub(super) fn fold_is_awaited(&self) -> bool {
+        self.is_pressed() || self.signal.requested() > self.progress.checkpointed()
+    }
+
     /// Whether it is time for a fold.
     pub(super) fn fold_is_due(&self) -> bool {
         let (lasting, all) = self.overlay.active_bytes();

@@ -33,11 +33,11 @@ pub(crate) const EXAMPLE: &str = r##"# tidefs.toml: settings of `tidefs serve`.
 # Memory and disk budgets of each file system.
 [budgets]
 # Journal files on the disk; writers are slowed when it fills.
-#journal = "256MiB"
+#journal = "512MiB"
 # Recent metadata changes in memory.
-#overlay = "64MiB"
+#overlay = "256MiB"
 # Cache of the metadata index.
-#index_cache = "128MiB"
+#index_cache = "256MiB"
 # Data that clients have written and not yet committed.
 #write_buffer = "256MiB"
 # Data blocks that were read or written lately.
