@@ -140,6 +140,11 @@ impl Journal {
         self.supply.remove_used()
     }
 
+    /// Files that no checkpoint covers: each start begins one, however little is in the last one.
+    pub(crate) fn uncovered_files(&self) -> usize {
+        self.ledger.file_count()
+    }
+
     /// Bytes of frames that no checkpoint covers yet.
     pub(crate) fn uncovered_bytes(&self) -> u64 {
         self.ledger.uncovered_bytes()

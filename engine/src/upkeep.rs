@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::error::{Error, Result};
+use crate::identity::Lsn;
 use crate::volume::Volume;
 pub(crate) use collector::Collector;
 #[cfg(test)]
@@ -106,7 +107,11 @@ async fn run(volume: Weak<Volume>, work: Arc<Notify>, round: impl AsyncFn(&Volum
 
 async fn fold_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
     let all = pace.fold_is_due(volume.environment.clock.monotonic());
-    volume.fold_pieces(all).await
+    volume.fold_pieces(all).await?;
+    if pace.is_idle(volume.store.committed()) && volume.store.is_worth_a_fold() {
+        volume.store.checkpoint().await?;
+    }
+    Ok(())
 }
 
 /// Does what is due. A duty that fails does not keep the others from their work: what one of them frees may be what another
@@ -129,6 +134,8 @@ async fn tidy_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
 struct Pace {
     last_fold: Duration,
     last_minute: Duration,
+    /// The last record in the last round.
+    committed: Option<Lsn>,
     failing: bool,
     pause: Duration,
 }
@@ -144,6 +151,11 @@ impl Pace {
 
     fn minute_is_over(&mut self, now: Duration) -> bool {
         is_over(&mut self.last_minute, Self::MINUTE, now)
+    }
+
+    /// Whether nothing was changed since the last round: what is folded then is in nobody's way, and the next burst has all the room.
+    fn is_idle(&mut self, committed: Lsn) -> bool {
+        self.committed.replace(committed) == Some(committed)
     }
 
     /// Reports the first of a row of failures, and pauses before the next try.

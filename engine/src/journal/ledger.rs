@@ -64,6 +64,10 @@ impl Ledger {
         self.0.lock().files.iter().map(|file| file.path.clone()).collect()
     }
 
+    pub(super) fn file_count(&self) -> usize {
+        self.0.lock().files.len()
+    }
+
     /// Whether the file is in use, or given back and not yet recycled.
     pub(super) fn knows(&self, path: &Path) -> bool {
         let state = self.0.lock();

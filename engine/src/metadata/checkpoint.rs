@@ -177,6 +177,11 @@ impl Checkpoints {
     /// Merges in the background of commits and folds. `go_on` is asked for each entry; `false` gives up.
     pub(crate) fn merge(&self, plan: &MergePlan, go_on: impl Fn() -> bool) -> Result<()> {
         let (Some(first), Some(last)) = (plan.files.first(), plan.files.last()) else { return Ok(()) };
+        // Half of a file would only take from others what they could still use, again and again.
+        let bytes = plan.files.iter().map(|file| file.bytes).sum();
+        if self.home.disk.free_bytes(&self.directory).is_ok_and(|free| free < bytes) {
+            return Err(Error::NoSpace);
+        }
         let drops_deletions = plan.kind == Kind::Base;
         let entries = self
             .merged(plan.files.iter())?

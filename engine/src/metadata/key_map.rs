@@ -3,7 +3,6 @@
 //! The bytes of each key are somewhere else in memory, so that to compare with one is mostly a miss of the processor's caches once a map
 //! is large. The first bytes of a key therefore stand in the map itself; they tell nearly all keys apart.
 
-use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
@@ -32,16 +31,16 @@ impl<V> KeyMap<V> {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
-        self.0.get(&Sought::new(key) as &dyn Headed)
+        self.0.get(&Key::sought(key))
     }
 
     /// Sets a value; returns the one that was there.
     pub(crate) fn insert(&mut self, key: Bytes, value: V) -> Option<V> {
-        self.0.insert(Key { head: head(&key), bytes: key }, value)
+        self.0.insert(Key::new(key), value)
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<V> {
-        self.0.remove(&Sought::new(key) as &dyn Headed)
+        self.0.remove(&Key::sought(key))
     }
 
     /// All entries, ascending.
@@ -51,17 +50,13 @@ impl<V> KeyMap<V> {
 
     /// The entries from a bound on, ascending.
     pub(crate) fn from(&self, bound: Bound<&[u8]>) -> Entries<'_, V> {
-        let sought = bound.map(Sought::new);
-        let from = sought.as_ref().map(|sought| sought as &dyn Headed);
         // With one bound the map is searched once.
-        Entries(self.0.range::<dyn Headed, _>((from, Bound::Unbounded)))
+        Entries(self.0.range((bound.map(Key::sought), Bound::Unbounded)))
     }
 
     /// The last entry up to a key, which may be it.
     pub(crate) fn last_upto(&self, key: &[u8]) -> Option<(&Bytes, &V)> {
-        let sought = Sought::new(key);
-        let upto = Bound::Included(&sought as &dyn Headed);
-        let last = self.0.range::<dyn Headed, _>((Bound::Unbounded, upto)).next_back();
+        let last = self.0.range(..=Key::sought(key)).next_back();
         last.map(|(key, value)| (&key.bytes, value))
     }
 }
@@ -77,21 +72,24 @@ impl<'a, V> Iterator for Entries<'a, V> {
     }
 }
 
+/// A key of the map, or one that is looked for.
 #[derive(Debug)]
 struct Key {
     head: Head,
+    /// Bytes of the key, or one more than a head has for all longer ones.
+    length: usize,
+    /// All of the key; if it is looked for, nothing if it is no longer than its head.
     bytes: Bytes,
 }
 
-/// A key that is looked for.
-struct Sought<'a> {
-    head: Head,
-    bytes: &'a [u8],
-}
+impl Key {
+    fn new(bytes: Bytes) -> Self {
+        Key { head: head(&bytes), length: bytes.len().min(HEAD_BYTES + 1), bytes }
+    }
 
-impl<'a> Sought<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Sought { head: head(bytes), bytes }
+    fn sought(key: &[u8]) -> Self {
+        let bytes = if key.len() > HEAD_BYTES { Bytes::copy_from_slice(key) } else { Bytes::new() };
+        Key { head: head(key), length: key.len().min(HEAD_BYTES + 1), bytes }
     }
 }
 
@@ -107,59 +105,13 @@ fn head(key: &[u8]) -> Head {
     head
 }
 
-/// What keys of the map and keys that are looked for have in common.
-trait Headed {
-    fn head(&self) -> &Head;
-    fn bytes(&self) -> &[u8];
-}
-
-impl Headed for Key {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Headed for Sought<'_> {
-    fn head(&self) -> &Head {
-        &self.head
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes
-    }
-}
-
-fn compare(one: &dyn Headed, other: &dyn Headed) -> Ordering {
-    one.head().cmp(other.head()).then_with(|| one.bytes().cmp(other.bytes()))
-}
-
-impl Ord for dyn Headed + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        compare(self, other)
-    }
-}
-
-impl PartialOrd for dyn Headed + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for dyn Headed + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for dyn Headed + '_ {}
-
 impl Ord for Key {
+    /// Of two keys with the same head the shorter one is the other one without zeros at its end, unless both go on behind it.
     fn cmp(&self, other: &Self) -> Ordering {
-        compare(self, other)
+        self.head.cmp(&other.head).then_with(|| match self.length.cmp(&other.length) {
+            Ordering::Equal if self.length > HEAD_BYTES => self.bytes.cmp(&other.bytes),
+            order => order,
+        })
     }
 }
 
@@ -176,12 +128,6 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
-
-impl<'a> Borrow<dyn Headed + 'a> for Key {
-    fn borrow(&self) -> &(dyn Headed + 'a) {
-        self
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -29,6 +29,9 @@ use crate::threads;
 /// How often a scan is tried without a lock. A freeze must come between for one to fail, and freezes are rare.
 const SCAN_TRIES: usize = 3;
 
+/// Journal files at which it is time for a fold, however little is in them: a server that is killed again and again leaves one each time.
+const JOURNAL_FILES_ENOUGH: usize = JOURNAL_FILES as usize / 4 * 3;
+
 /// Memory and disk budgets of a store, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreBudgets {
@@ -202,6 +205,11 @@ impl Store {
         if reached >= wanted { Ok(reached) } else { Err(Error::NoSpace) }
     }
 
+    /// Whether there is enough to fold to do so while nobody writes.
+    pub(crate) fn is_worth_a_fold(&self) -> bool {
+        self.parts.overlay.bytes() >= self.parts.budgets.overlay_bytes / 64
+    }
+
     /// The record up to which everything stands in durable checkpoints.
     pub(crate) fn checkpointed(&self) -> Lsn {
         self.parts.progress.checkpointed()
@@ -328,6 +336,7 @@ impl Parts {
         lasting >= self.budgets.overlay_bytes / 2
             || all >= self.budgets.overlay_bytes / 4 * 3
             || self.journal.uncovered_bytes() >= self.budgets.journal_bytes / 2
+            || self.journal.uncovered_files() >= JOURNAL_FILES_ENOUGH
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
@@ -341,6 +350,11 @@ impl Parts {
     /// Looks at one entry of each layer, unless it has to look at all.
     pub(super) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
         let ([active, frozen], generation) = self.overlay.last(from, upto);
+        let at_the_end = [&active, &frozen].into_iter().flatten().find(|(key, _)| key == upto);
+        if let Some((key, Some(value))) = at_the_end {
+            // Nothing older can be behind it, or newer in its place.
+            return Ok(Some((key.clone(), value.clone())));
+        }
         let stored = self.doubting(self.index.last(from, upto))?.map(|(key, value)| (key, Some(value)));
         let mut last: Option<Entry> = None;
         for found in [active, frozen, stored].into_iter().flatten() {

@@ -8,6 +8,7 @@
 pub(crate) mod plan;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,8 @@ const ROUND_BYTES: u64 = 64 << 20;
 const CHUNK_BYTES: u64 = 8 << 20;
 /// Requests for each object that is rewritten: its directory, about four runs of blocks, its part of the new object, its deletion.
 const OBJECT_REQUESTS: u64 = 7;
+/// How long the store is not asked to take what is collected after it did not: each time some megabytes are read from it before.
+const STORE_RESTS: Duration = Duration::from_secs(60);
 const TIERS: [Tier; 2] = [Tier::Standard, Tier::InfrequentAccess];
 
 /// What the collector keeps in memory.
@@ -36,6 +39,8 @@ pub(crate) struct Collector {
     running: tokio::sync::Mutex<()>,
     /// Segments in which live blocks could not be found, with their live bytes: they are not tried again while that stays.
     hopeless: Mutex<HashMap<SegmentId, u64>>,
+    /// Until then the cold store is not asked to take what is collected, as it refused to; in monotonic time.
+    store_rests_until: Mutex<Duration>,
 }
 
 /// A live block of a segment that is being collected.
@@ -67,7 +72,12 @@ impl LiveBlock {
 impl Volume {
     /// Rewrites the worst segments, if a tier has too much garbage.
     pub(crate) async fn collect_garbage(&self) -> Result<()> {
-        match self.collect_chosen(ROUND_BYTES).await {
+        let now = self.environment.clock.monotonic();
+        let tiers = match *self.collector.store_rests_until.lock() {
+            until if now < until => &TIERS[..1],
+            _ => &TIERS[..],
+        };
+        match self.collect_chosen(tiers, ROUND_BYTES).await {
             // The store is away: nothing is lost by waiting.
             Err(Error::Unavailable { .. }) => Ok(()),
             result => result.map(drop),
@@ -78,7 +88,7 @@ impl Volume {
     pub(crate) async fn collect_now(&self) -> Result<Collected> {
         // Whoever asks has perhaps repaired something.
         self.collector.hopeless.lock().clear();
-        let mut collected = self.collect_chosen(u64::MAX / 8).await?;
+        let mut collected = self.collect_chosen(&TIERS, u64::MAX / 8).await?;
         let deleted = self.delete_dead_segments().await?;
         collected.deleted_segments = deleted.len() as u64;
         collected.deleted_bytes = deleted.iter().map(|(_, record)| plan::stored(record)).sum();
@@ -144,11 +154,11 @@ impl Volume {
         plan::choose(space, candidates, Terms { budget_bytes, idle_bytes, garbage_share_min })
     }
 
-    async fn collect_chosen(&self, budget_bytes: u64) -> Result<Collected> {
+    async fn collect_chosen(&self, tiers: &[Tier], budget_bytes: u64) -> Result<Collected> {
         let _alone = self.collector.running.lock().await;
         let mut collected = Collected::default();
         let mut results = Vec::new();
-        for tier in TIERS {
+        for tier in tiers.iter().copied() {
             let segments = self.segments()?;
             if tier == Tier::Standard {
                 let live = segments
@@ -164,6 +174,10 @@ impl Volume {
                 self.standard.close_active().await?;
             }
             let result = self.collect(&chosen, tier, &mut collected).await;
+            if matches!(result, Err(Error::Unavailable { .. })) {
+                let until = self.environment.clock.monotonic().saturating_add(STORE_RESTS);
+                *self.collector.store_rests_until.lock() = until;
+            }
             self.note_hopeless(&chosen, &result)?;
             results.push(result);
         }
@@ -210,7 +224,11 @@ impl Volume {
                 bytes += u64::from(one.address.plain_bytes);
                 chunk.push(one);
                 if bytes >= chunk_bytes {
-                    results.push(self.rewrite(&std::mem::take(&mut chunk), tier).await);
+                    match self.rewrite(&std::mem::take(&mut chunk), tier).await {
+                        // It would not take the others either.
+                        Err(error @ Error::Unavailable { .. }) => return Err(error),
+                        result => results.push(result),
+                    }
                     collected.rewritten_bytes += std::mem::take(&mut bytes);
                 }
             }

@@ -44,11 +44,13 @@ impl Volume {
         }
         // Whoever was between appending and pointing when the segment was closed is done after this.
         drop(self.data_writes.write().await);
-        let dead: Vec<_> = self
+        let mut dead: Vec<_> = self
             .dead_segments()?
             .into_iter()
             .filter(|(id, _)| candidates.iter().any(|(c, _)| c == id))
             .collect();
+        // A store that is away must not keep the local disk from getting its space back.
+        dead.sort_by_key(|(_, record)| record.tier != Tier::Standard);
         let unreferenced_at = self.store.committed();
         if self.store.checkpointed() < unreferenced_at && !broken(Broken::DeletedBeforeDurable) {
             self.store.checkpoint().await?;

@@ -241,8 +241,7 @@ impl SegmentFiles {
         }
         let path = || self.path(segment.opener.segment());
         let target = buffer.get_mut(..length).unwrap_or_default();
-        let read =
-            segment.file.read_at(target, offset).map_err(|error| Error::io("cannot read", path())(error))?;
+        let read = segment.file.read_at(target, offset).map_err(|error| unreadable(error, path()))?;
         Ok(buffer.get(..read).unwrap_or_default())
     }
 
@@ -299,6 +298,14 @@ impl SegmentBytes for Audited<'_> {
         let path = self.files.path(self.segment.opener.segment());
         self.segment.file.length().map_err(Error::io("cannot read", path))
     }
+}
+
+/// What the disk says that it cannot read any more is lost, as what does not authenticate is: the one block, and nothing else.
+fn unreadable(error: io::Error, path: PathBuf) -> Error {
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        return Error::corrupt(format!("the disk cannot read {}: {error}", path.display()));
+    }
+    Error::io("cannot read", path)(error)
 }
 
 fn length_of(run: &Run) -> usize {

@@ -163,9 +163,10 @@ impl Index {
             let sealed = content.as_ref().map(|content| self.seal(key, content)).transpose()?;
             Ok((key.clone(), sealed))
         };
-        let sealed: Vec<_> = batch.iter().map(seal).collect::<Result<_>>()?;
         {
+            // Under the lock: what was sealed before a rotation must not come in behind the sealing anew.
             let _layout = self.layout.write();
+            let sealed: Vec<_> = batch.iter().map(seal).collect::<Result<_>>()?;
             self.with(|store| store.apply(sealed))?;
             self.cache.follow(batch);
         }
@@ -193,6 +194,7 @@ impl Index {
         if !self.has_lowest()? {
             self.write_bundles(&[(Bytes::from_static(bundle::LOWEST), Some(bundle::encode(None, &[])))])?;
         }
+        let _layout = self.layout.write();
         let mark = self.seal(APPLIED_KEY, &applied.0.to_be_bytes())?;
         self.with(|store| store.apply(vec![(Bytes::from_static(APPLIED_KEY), Some(mark))]))
     }

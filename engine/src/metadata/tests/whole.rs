@@ -221,3 +221,18 @@ fn another_key_does_not_open_the_store() {
     bench.home.keys = crate::keys::KeyRing::of(crate::keys::DataKey::from_bytes([4; 32]));
     assert!(matches!(bench.open(), Err(Error::Open(OpenError::Damaged { .. }))));
 }
+
+#[test]
+fn a_store_that_is_killed_again_and_again_does_not_pile_up_journal_files() {
+    let bench = Bench::on_real_disk();
+    bench.create().unwrap();
+    for life in 0..40 {
+        let store = bench.open().unwrap();
+        wait(put(&store, &[("life", Some(&life.to_string()))]).durable()).unwrap();
+        // Dropped without a close: killed.
+    }
+    let store = bench.open().unwrap();
+    assert_eq!(text(&store, "life").as_deref(), Some("39"));
+    let journal = files(&bench.file("journal"), "journal");
+    assert!(journal.len() <= 16, "{journal:?}");
+}

@@ -10,6 +10,7 @@ use crate::disk::{DiskFile, DiskLock, OpenHow};
 struct FailingDisk {
     /// Bytes that can still be written.
     space: AtomicU64,
+    fail_reads: AtomicBool,
     fail_syncs: AtomicBool,
     fail_directory_syncs: AtomicBool,
     syncs: AtomicU64,
@@ -30,6 +31,7 @@ impl FailingDisk {
     fn new() -> Arc<FailingDisk> {
         Arc::new(FailingDisk {
             space: AtomicU64::new(u64::MAX),
+            fail_reads: AtomicBool::new(false),
             fail_syncs: AtomicBool::new(false),
             fail_directory_syncs: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
@@ -82,6 +84,9 @@ impl Disk for Handle {
 impl DiskFile for FailingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.disk.waits.fetch_add(1, Ordering::Relaxed);
+        if self.disk.fail_reads.load(Ordering::Relaxed) {
+            return Err(rustix::io::Errno::IO.into());
+        }
         self.file.read_at(buffer, offset)
     }
     fn read_at_once(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
@@ -228,4 +233,19 @@ async fn a_block_is_read_by_its_caller_if_its_bytes_come_soon() {
     disk.looks_needed.store(1, Ordering::Relaxed);
     let other = BlockIdentity { content: ContentId(2), ..block.identity };
     assert!(matches!(tier.read(&address, other).await, Err(Error::Corrupt { .. })));
+}
+
+/// So that folds, moves and rotations pass by what is lost, as they do with what does not authenticate.
+#[tokio::test]
+async fn what_the_disk_cannot_read_is_corrupt() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::new();
+    let tier = open_on(home.path(), Arc::new(Handle(Arc::clone(&disk))));
+    let one = block(1, 0, 5000);
+    let address = append_checked(&tier, vec![one.clone()]).await[0].1;
+    disk.fail_reads.store(true, Ordering::Relaxed);
+    let error = tier.read(&address, one.identity).await.unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { what } if what.contains("Input/output error")), "{error}");
+    disk.fail_reads.store(false, Ordering::Relaxed);
+    assert_eq!(tier.read(&address, one.identity).await.unwrap(), one.bytes);
 }
