@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Memory that is freed by another thread than took it, as most of the metadata is, costs half as much as with that of the C library,
-/// and goes back to the system when it is not used any more.
+/// Most memory of the metadata is freed by another thread than took it, which costs the C library's allocator a lot: see
+/// `docs/decisions/0004-room-for-bursts.md`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
