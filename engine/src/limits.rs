@@ -18,8 +18,8 @@ pub const UNIT_BYTES: u64 = 4096;
 pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the smallest journal file: large enough for a record of [`RECORD_BYTES_MAX`].
 pub const JOURNAL_FILE_BYTES_MIN: u64 = 2 * 1024 * 1024;
-/// Journal files within the journal's budget: with sixteen, trimming gives room back in steps of a sixteenth, and a new file of the
-/// default budget is made in a quarter of a second.
+/// Journal files within the journal's budget: with sixteen, trimming gives room back in steps of a sixteenth, and a file of the
+/// default budget is 32 MiB to make anew.
 pub const JOURNAL_FILES: u64 = 16;
 /// Bytes of one journal record, that is of all keys and values that one transaction changes and about 16 for each of them. It fits
 /// the smallest journal file, whatever the budget is, and takes the content of one largest transfer with room to spare.
