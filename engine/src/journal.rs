@@ -30,6 +30,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -67,13 +68,20 @@ pub(crate) struct Journal {
     supply: Arc<Supply>,
     ledger: Arc<Ledger>,
     progress: Arc<Progress>,
+    given_back: AtomicU64,
     threads: Mutex<Vec<Thread>>,
 }
 
 impl Journal {
-    /// Begins a new file after what was replayed.
-    pub(crate) fn start(place: Place, replayed: Replayed, progress: Arc<Progress>) -> Result<Self> {
-        let supply = Arc::new(Supply::open(&place, Arc::clone(&progress))?);
+    /// Begins a new file after what was replayed. `scarce` is called when a full disk leaves it without a file to go on with: a trim
+    /// would give one back.
+    pub(crate) fn start(
+        place: Place,
+        replayed: Replayed,
+        progress: Arc<Progress>,
+        scarce: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let supply = Arc::new(Supply::open(&place, Arc::clone(&progress), Box::new(scarce))?);
         let inbox = Arc::new(Inbox::default());
         let next_number = replayed.next_number;
         let ledger = Arc::new(Ledger::new(replayed));
@@ -85,8 +93,8 @@ impl Journal {
             Arc::clone(&ledger),
             Arc::clone(&progress),
         );
-        let journal =
-            Journal { inbox, supply: Arc::clone(&supply), ledger, progress, threads: Mutex::default() };
+        let (given_back, threads) = Default::default();
+        let journal = Journal { inbox, supply: Arc::clone(&supply), ledger, progress, given_back, threads };
         journal.spawn("tidefs-spares", move || supply.run())?;
         journal.spawn("tidefs-journal", move || writer.run())?;
         Ok(journal)
@@ -108,7 +116,13 @@ impl Journal {
         for path in self.ledger.trim(covered) {
             self.supply.recycle(path.clone());
             self.ledger.recycled(&path);
+            self.given_back.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts the files that were given back.
+    pub(crate) fn files_given_back(&self) -> u64 {
+        self.given_back.load(Ordering::Relaxed)
     }
 
     /// The files in use, oldest first.

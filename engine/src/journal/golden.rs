@@ -50,7 +50,7 @@ fn journal_file() -> Vec<u8> {
     let progress = Progress::new(Lsn(0), Lsn(0));
     let replayed = replay(&place(&disk), Lsn(0), |_, _| Ok(())).unwrap();
     let number = replayed.next_number;
-    let supply = Arc::new(Supply::open(&place(&disk), Arc::clone(&progress)).unwrap());
+    let supply = Arc::new(Supply::open(&place(&disk), Arc::clone(&progress), Box::new(|| {})).unwrap());
     let (inbox, ledger) = (Arc::new(Inbox::default()), Arc::new(Ledger::new(replayed)));
     let push = |lsn: u64| {
         let record = record::encode(Lsn(lsn), &records()[usize::try_from(lsn).unwrap() - 1]);

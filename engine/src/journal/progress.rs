@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -27,8 +27,10 @@ pub(crate) struct State {
 /// What there is no space for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Starved {
-    /// The next journal file.
+    /// Another journal file: the last one is in use. A fold gives older ones back.
     Journal,
+    /// Any journal file at all: what was committed waits to be written.
+    Writer,
     /// A fold.
     Fold,
 }
@@ -37,6 +39,8 @@ pub(crate) enum Starved {
 #[derive(Debug)]
 pub(crate) struct Progress {
     durable: AtomicU64,
+    /// Whether anything is starved: nearly always nothing is.
+    starving: AtomicBool,
     shared: Mutex<Shared>,
 }
 
@@ -62,7 +66,7 @@ impl Progress {
         let state = State { durable, checkpointed, starved: Vec::new(), halted: None };
         let (records, others) = (BTreeMap::new(), BTreeMap::new());
         let shared = Mutex::new(Shared { state, records, others, next_waiter: 0 });
-        Arc::new(Progress { durable: AtomicU64::new(durable.0), shared })
+        Arc::new(Progress { durable: AtomicU64::new(durable.0), starving: AtomicBool::new(false), shared })
     }
 
     pub(crate) fn durable(&self) -> Lsn {
@@ -107,6 +111,11 @@ impl Progress {
         self.change(|state| state.starved.retain(|starved| *starved != what));
     }
 
+    /// Whether there is no space for it.
+    pub(crate) fn is_starved(&self, what: Starved) -> bool {
+        self.starving.load(Ordering::Acquire) && self.shared.lock().state.starved.contains(&what)
+    }
+
     /// Stops everything for good. The first reason stays.
     pub(crate) fn halt(&self, reason: &str) {
         self.change(|state| {
@@ -119,6 +128,7 @@ impl Progress {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut shared = self.shared.lock();
         change(&mut shared.state);
+        self.starving.store(!shared.state.starved.is_empty(), Ordering::Release);
         let others = std::mem::take(&mut shared.others);
         drop(shared);
         others.into_values().for_each(Waker::wake);

@@ -39,6 +39,8 @@ pub(super) struct Supply {
     disk: Arc<dyn Disk>,
     file_bytes: u64,
     progress: Arc<Progress>,
+    /// Called when there is no space for another file, and none is left: who can give some back begins to.
+    scarce: Box<dyn Fn() + Send + Sync>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -46,15 +48,22 @@ pub(super) struct Supply {
 struct State {
     spares: Vec<Spare>,
     next_number: u64,
+    /// Whether the last file could not be made for want of space.
+    full: bool,
     failure: Option<Error>,
     stopping: bool,
 }
 
 impl Supply {
     /// Takes over the spares of an earlier run that are whole, and removes what is not.
-    pub(super) fn open(place: &Place, progress: Arc<Progress>) -> Result<Self> {
+    pub(super) fn open(
+        place: &Place,
+        progress: Arc<Progress>,
+        scarce: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Self> {
         let (directory, disk) = (place.directory.clone(), Arc::clone(&place.home.disk));
-        let mut state = State { spares: Vec::new(), next_number: 1, failure: None, stopping: false };
+        let mut state =
+            State { spares: Vec::new(), next_number: 1, full: false, failure: None, stopping: false };
         for name in disk.list(&directory).map_err(Error::io("cannot list", &directory))? {
             let path = directory.join(&name);
             let whole = match files::parse(&name) {
@@ -86,6 +95,7 @@ impl Supply {
             disk,
             file_bytes,
             progress,
+            scarce,
             state: Mutex::new(state),
             changed: Condvar::new(),
         })
@@ -97,15 +107,14 @@ impl Supply {
             let made = self.make(number);
             let mut state = self.state.lock();
             match made {
-                Ok(path) => {
-                    state.spares.push(Spare { path, blank: true });
-                    self.progress.relieve(Starved::Journal);
-                    self.changed.notify_all();
-                }
+                Ok(path) => self.offer(&mut state, Spare { path, blank: true }),
                 Err(Error::NoSpace) if !state.stopping => {
                     // The writer may still have a file. Space that is freed later is found without a restart.
+                    state.full = true;
                     if state.spares.is_empty() {
                         self.progress.starve(Starved::Journal);
+                        (self.scarce)();
+                        self.changed.notify_all();
                     }
                     self.changed.wait_for(&mut state, FULL_DISK_RETRY);
                 }
@@ -116,6 +125,14 @@ impl Supply {
                 }
             }
         }
+    }
+
+    fn offer(&self, state: &mut State, spare: Spare) {
+        state.spares.push(spare);
+        state.full = false;
+        self.progress.relieve(Starved::Journal);
+        self.progress.relieve(Starved::Writer);
+        self.changed.notify_all();
     }
 
     /// Waits until another spare is wanted; `None` when it was stopped.
@@ -165,6 +182,9 @@ impl Supply {
             if state.stopping {
                 return Err(Error::Halted { reason: "the file system was closed".to_owned() });
             }
+            if state.full {
+                self.progress.starve(Starved::Writer);
+            }
             self.changed.wait(&mut state);
         }
     }
@@ -204,9 +224,7 @@ impl Supply {
         if !broken(Broken::RecycledNotSynced) {
             self.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))?;
         }
-        self.state.lock().spares.push(Spare { path: spare, blank: false });
-        self.progress.relieve(Starved::Journal);
-        self.changed.notify_all();
+        self.offer(&mut self.state.lock(), Spare { path: spare, blank: false });
         Ok(())
     }
 
@@ -268,7 +286,7 @@ mod tests {
                 file_system: FileSystemId::from_random([1; 16]),
             };
             let place = Place { directory: directory.clone(), home, file_bytes: 4096 };
-            let supply = Supply::open(&place, Progress::new(Lsn(0), Lsn(0))).unwrap();
+            let supply = Supply::open(&place, Progress::new(Lsn(0), Lsn(0)), Box::new(|| {})).unwrap();
             supply.take().unwrap();
             assert!(
                 !disk

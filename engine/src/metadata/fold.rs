@@ -14,7 +14,7 @@ use super::store::Parts;
 use crate::broken::{Broken, broken};
 use crate::error::{Error, Result};
 use crate::identity::Lsn;
-use crate::journal::Starved;
+use crate::journal::{self, Starved};
 use crate::threads::{self, Condvar, Thread};
 
 /// How often a full disk is asked again.
@@ -150,14 +150,30 @@ fn fold_as_needed(parts: &Parts) -> Result<()> {
     while parts.overlay.is_folding()
         || parts.fold_is_due()
         || parts.signal.requested() > parts.progress.checkpointed()
+        || parts.progress.is_starved(Starved::Journal)
     {
+        let (lacks_file, given_back) =
+            (parts.progress.is_starved(Starved::Journal), parts.journal.files_given_back());
         if parts.signal.stopping() || !fold(parts)? {
             break;
         }
         // There may be enough deltas for a merge now.
         parts.signal.poke();
+        if lacks_file && parts.journal.files_given_back() == given_back {
+            // The next one may give a file back, but not at once.
+            return Err(Error::NoSpace);
+        }
     }
     Ok(())
+}
+
+/// Waits until what is frozen is durable. A journal without a file to write it to, on a full disk, waits for what only a fold could give
+/// back: then this one gives way, and is tried again.
+fn await_durable(parts: &Parts, last: Lsn) -> Result<()> {
+    let progress = &parts.progress;
+    let stuck = |state: &journal::State| state.durable < last && state.starved.contains(&Starved::Writer);
+    threads::block_on(progress.until(|state| state.durable >= last || stuck(state)))?;
+    if progress.durable() >= last { Ok(()) } else { Err(Error::NoSpace) }
 }
 
 /// Folds once; `false` if there was nothing to fold.
@@ -165,7 +181,7 @@ fn fold(parts: &Parts) -> Result<bool> {
     let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
     await_passing(parts);
     let settled = parts.overlay.settle(&frozen);
-    threads::block_on(parts.progress.reached(settled))?;
+    await_durable(parts, settled)?;
     if broken(Broken::TrimmedBeforeCheckpoint) {
         parts.journal.trim(frozen.last);
     }

@@ -1,6 +1,7 @@
 //! From what is on the disk to an open store, and back.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
@@ -49,7 +50,12 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         Ok(())
     })?;
     let progress = Progress::new(replayed.last, covered);
-    let journal = Journal::start(place, replayed, std::sync::Arc::clone(&progress))?;
+    let signal = Arc::new(Signal::new());
+    let scarce = {
+        let signal = Arc::clone(&signal);
+        move || signal.poke()
+    };
+    let journal = Journal::start(place, replayed, Arc::clone(&progress), scarce)?;
     journal.trim(covered);
     Ok(Parts {
         overlay,
@@ -59,7 +65,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         checkpoints,
         journal,
         progress,
-        signal: Signal::new(),
+        signal,
         budgets,
         home,
         directory: directory.to_owned(),

@@ -21,7 +21,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::{Epoch, FileSystemId, Lsn};
-use crate::journal::{Journal, Progress, Ticket};
+use crate::journal::{Journal, Progress, Starved, State, Ticket};
 use crate::keys::KeyRing;
 use crate::limits::{JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES};
 use crate::threads;
@@ -90,7 +90,7 @@ pub(super) struct Parts {
     pub(super) checkpoints: Checkpoints,
     pub(super) journal: Journal,
     pub(super) progress: Arc<Progress>,
-    pub(super) signal: Signal,
+    pub(super) signal: Arc<Signal>,
     pub(super) budgets: StoreBudgets,
     pub(super) epoch: Epoch,
     pub(super) home: Home,
@@ -173,6 +173,17 @@ impl Store {
     /// the longer it holds each change back.
     pub(crate) async fn admit(&self) -> Result<()> {
         let parts = &self.parts;
+        let progress = &parts.progress;
+        if progress.is_starved(Starved::Journal) {
+            // The last file is for what was admitted before, until the fold that is under way gives others back.
+            let settled = |state: &State| {
+                !state.starved.contains(&Starved::Journal) || state.starved.contains(&Starved::Fold)
+            };
+            progress.until(settled).await?;
+            if progress.is_starved(Starved::Writer) {
+                return Err(Error::NoSpace);
+            }
+        }
         if !parts.over_budget() {
             let held_back = self.pace.step(parts.fullness(), parts.home.environment.clock.monotonic());
             if !held_back.is_zero() {
@@ -181,7 +192,7 @@ impl Store {
             return Ok(());
         }
         parts.signal.poke();
-        parts.progress.until(|state| !parts.over_budget() || !state.starved.is_empty()).await?;
+        progress.until(|state| !parts.over_budget() || state.starved.contains(&Starved::Fold)).await?;
         if parts.over_budget() { Err(Error::NoSpace) } else { Ok(()) }
     }
 
@@ -198,8 +209,7 @@ impl Store {
         let wanted = self.committed();
         self.parts.signal.request(wanted);
         let progress = &self.parts.progress;
-        let starved =
-            |state: &crate::journal::State| state.checkpointed < wanted && !state.starved.is_empty();
+        let starved = |state: &State| state.starved.contains(&Starved::Fold);
         progress.until(|state| state.checkpointed >= wanted || starved(state)).await?;
         let reached = progress.checkpointed();
         if reached >= wanted { Ok(reached) } else { Err(Error::NoSpace) }
@@ -327,7 +337,9 @@ impl Parts {
 
     /// Whether somebody waits for the end of a fold, or soon will.
     pub(super) fn fold_is_awaited(&self) -> bool {
-        self.is_pressed() || self.signal.requested() > self.progress.checkpointed()
+        self.is_pressed()
+            || self.signal.requested() > self.progress.checkpointed()
+            || self.progress.is_starved(Starved::Journal)
     }
 
     /// Whether it is time for a fold.

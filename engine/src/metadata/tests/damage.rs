@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use super::support::{Bench, files, joined, put, text, wait};
 use crate::disk::simulated::SimulatedDisk;
-use crate::error::{Error, OpenError};
+use crate::error::{Error, OpenError, Result};
 use crate::identity::Lsn;
+use crate::journal::Ticket;
+use crate::metadata::Store;
 
 const FRAME: u64 = 4096;
 
@@ -172,4 +174,55 @@ fn nothing_is_on_the_disk_in_clear() {
             assert!(!bytes.windows(14).any(|window| window == b"value in clear"), "{}", path.display());
         }
     }
+}
+
+fn fill(store: &Store, number: usize) -> Result<Ticket> {
+    wait(store.admit())?;
+    let mut transaction = store.begin()?;
+    transaction.put(format!("{:02}", number % 4).into_bytes(), vec![number as u8; 256 << 10]);
+    Ok(transaction.commit())
+}
+
+/// A large journal beside a small overlay: what is still free is not enough for all the files that the journal may have.
+#[test]
+fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
+    let disk = SimulatedDisk::new(1);
+    let mut bench = Bench::on(Arc::new(disk.clone()));
+    bench.budgets.journal_bytes = 256 << 20;
+    bench.budgets.overlay_bytes = 64 << 20;
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    wait(fill(&store, 0).unwrap().durable()).unwrap();
+    disk.set_capacity(Some(disk.used_bytes() + (40 << 20)));
+    for number in 0..600 {
+        wait(fill(&store, number).unwrap().durable()).unwrap();
+    }
+    wait(store.close()).unwrap();
+    assert_eq!(bench.open().unwrap().get(b"03").unwrap().unwrap()[0], 599_u32 as u8);
+}
+
+/// Whatever waits for a file that the journal does not get: nobody waits for good, and space that comes back is found.
+#[test]
+fn a_journal_that_gets_no_file_at_all_holds_nobody_up_for_good() {
+    let disk = SimulatedDisk::new(1);
+    let mut bench = Bench::on(Arc::new(disk.clone()));
+    bench.budgets.journal_bytes = 256 << 20;
+    bench.budgets.overlay_bytes = 64 << 20;
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    wait(fill(&store, 0).unwrap().durable()).unwrap();
+    disk.set_capacity(Some(0));
+    // More than fits the file that there is.
+    let tickets: Vec<_> = (0..200).map_while(|number| fill(&store, number).ok()).collect();
+    assert!(!tickets.is_empty());
+    assert!(matches!(wait(store.checkpoint()), Err(Error::NoSpace)));
+    disk.set_capacity(None);
+    for ticket in tickets {
+        wait(ticket.durable()).unwrap();
+    }
+    disk.set_capacity(Some(0));
+    let _waiting: Vec<_> = (0..200).map_while(|number| fill(&store, number).ok()).collect();
+    drop(store);
+    disk.set_capacity(None);
+    assert!(bench.open().unwrap().get(b"00").unwrap().is_some());
 }
