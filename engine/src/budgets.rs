@@ -1,5 +1,7 @@
 //! How much memory and disk a file system may use.
 
+use crate::limits::JOURNAL_FILES;
+
 /// Memory and disk budgets, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
@@ -42,8 +44,8 @@ impl Budgets {
     }
 
     /// Bytes of the disk that new data may not take: folding what is in memory writes it to a segment or a checkpoint, and to
-    /// the index.
+    /// the index, and the journal needs a file to go on.
     pub(crate) fn disk_reserve_bytes(&self) -> u64 {
-        self.overlay_bytes.saturating_mul(2)
+        self.overlay_bytes.saturating_mul(2).saturating_add(self.journal_bytes / JOURNAL_FILES)
     }
 }

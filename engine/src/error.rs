@@ -63,10 +63,10 @@ pub enum Error {
     /// No room for data; what is freed is usable again at once.
     #[error("no space left on device")]
     NoSpace,
-    /// The cold store does not answer now. Nothing is lost; try again.
-    #[error("the object store is unavailable ({reason}); retry in {retry_after:?}")]
+    /// The cold store does not answer now, or the metadata index waits to be built anew. Nothing is lost; try again.
+    #[error("{reason}; retry in {retry_after:?}")]
     Unavailable {
-        /// What the store said.
+        /// What is away, and what it said.
         reason: String,
         /// When to try again.
         retry_after: Duration,

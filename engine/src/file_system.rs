@@ -390,6 +390,12 @@ impl FileSystem {
         Ok(FileSystem { volume })
     }
 
+    /// Opens a file system that is to be repaired: the same, but that nothing is removed that a repair may still find a use for.
+    pub async fn open_to_repair(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<FileSystem> {
+        let volume = open::open_to_repair(data, id, options).await?;
+        Ok(FileSystem { volume })
+    }
+
     /// A small durable record of the layers above, by key.
     pub fn note(&self, key: &str) -> Result<Option<Bytes>> {
         self.volume.note(key)

@@ -62,6 +62,11 @@ pub(crate) fn makes(name: &str) -> bool {
     files::parse(name).is_some()
 }
 
+/// Whether a file with this name is one of the journal itself, not a spare one.
+pub(crate) fn is_file(name: &str) -> bool {
+    matches!(files::parse(name), Some((_, files::Use::Journal)))
+}
+
 /// The journal of an open file system.
 pub(crate) struct Journal {
     inbox: Arc<Inbox>,

@@ -42,17 +42,28 @@ pub(crate) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) ->
     open_with(data, id, options, Substitutes::default()).await
 }
 
-/// What tests put in the place of what the options say.
+/// Opens a file system that is to be repaired: nothing is removed before.
+pub(crate) async fn open_to_repair(
+    data: &Path,
+    id: FileSystemId,
+    options: OpenOptions,
+) -> Result<Arc<Volume>> {
+    open_with(data, id, options, Substitutes { keeps_unknown_segments: true, ..Substitutes::default() }).await
+}
+
+/// What is put in the place of what the options say, and of what an open does.
 pub(crate) struct Substitutes {
     /// Hashes names, so that they collide.
     pub(crate) names: fn(&IdentitySecret) -> NameHasher,
     /// Holds the objects of the cold tier.
     pub(crate) objects: Option<Arc<dyn ObjectStore>>,
+    /// Whether local segment files without a row stay: a repair may make the row anew.
+    pub(crate) keeps_unknown_segments: bool,
 }
 
 impl Default for Substitutes {
     fn default() -> Self {
-        Substitutes { names: NameHasher::new, objects: None }
+        Substitutes { names: NameHasher::new, objects: None, keeps_unknown_segments: false }
     }
 }
 
@@ -77,6 +88,9 @@ pub(crate) async fn open_with(
     let names = (substitutes.names)(parts.keys.identity());
     let volume = Arc::new(Volume { names, ..assemble(home, id, options, parts, cold) });
     volume.start().await?;
+    if !substitutes.keeps_unknown_segments {
+        volume.remove_unknown_segments().await?;
+    }
     upkeep::start(&volume);
     Ok(volume)
 }
@@ -163,8 +177,7 @@ impl Volume {
             }
             Err(error) => return Err(error),
         }
-        self.check_cold_store().await?;
-        self.remove_unknown_segments().await
+        self.check_cold_store().await
     }
 
     /// Whether the store is the one that holds this file system's cold data: one object is looked at.

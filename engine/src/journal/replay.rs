@@ -112,6 +112,10 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
             audit.damage = Some(error.to_string());
             return Ok(Some(audit));
         }
+        Err(error @ Error::Io { .. }) => {
+            audit.damage = Some(error.to_string());
+            return Ok(Some(audit));
+        }
         Err(error) => return Err(error),
     };
     audit.length = found.length;
@@ -135,6 +139,7 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
         Err(Error::Open(OpenError::Damaged { what, .. }) | Error::Corrupt { what }) => {
             audit.damage = Some(what);
         }
+        Err(error @ Error::Io { .. }) => audit.damage = Some(error.to_string()),
         Err(error) => return Err(error),
     }
     Ok(Some(audit))

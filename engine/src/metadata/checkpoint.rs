@@ -132,7 +132,10 @@ impl Checkpoints {
             manifest.files.push(file);
             Ok(())
         });
-        self.passing.lock().remove(&file.name());
+        // After another failure it may be named by the manifest that the next start finds.
+        if matches!(published, Ok(()) | Err(Error::NoSpace)) {
+            self.passing.lock().remove(&file.name());
+        }
         published
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::recovery;
 use super::rests::Rests;
 use super::store::Parts;
 use crate::broken::{Broken, broken};
@@ -147,6 +148,9 @@ fn run(parts: &Parts, starved: Option<Starved>, work: fn(&Parts) -> Result<()>) 
 }
 
 fn fold_as_needed(parts: &Parts) -> Result<()> {
+    if parts.index_is_incomplete() {
+        recovery::rebuild_index(parts)?;
+    }
     while parts.overlay.is_folding()
         || parts.fold_is_due()
         || parts.signal.requested() > parts.progress.checkpointed()
@@ -195,7 +199,7 @@ fn fold(parts: &Parts) -> Result<bool> {
         Ok((key.clone(), value.clone()))
     });
     parts.passing.expect_some();
-    parts.doubting(parts.index.apply(entries, frozen.last))?;
+    parts.completing(parts.index.apply(entries, frozen.last))?;
     parts.doubting(parts.passing.look_again(&parts.index))?;
     parts.overlay.drop_frozen();
     parts.progress.set_checkpointed(frozen.last);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -71,6 +71,8 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         directory: directory.to_owned(),
         folding: Mutex::new(None),
         index_doubted: AtomicBool::new(false),
+        index_incomplete: AtomicBool::new(false),
+        boot: boot.clone(),
     })
 }
 
@@ -123,6 +125,28 @@ fn open_index(
     Ok(begun)
 }
 
+/// Builds the index anew, in place of one that the disk had no room for: what sled holds in memory of it never gets to the disk. Its marker
+/// is gone already.
+pub(super) fn rebuild_index(parts: &Parts) -> Result<()> {
+    let Parts { home, checkpoints, budgets, .. } = parts;
+    let paths = IndexPaths::below(&parts.directory);
+    // What is taken away gives its room back, but nothing should be taken away in vain.
+    if home.disk.free_bytes(&parts.directory).is_ok_and(|free| free < budgets.overlay_bytes) {
+        return Err(Error::NoSpace);
+    }
+    parts.index.rebuild(|id| {
+        let indexes = &home.environment.indexes;
+        indexes.destroy(&paths.index)?;
+        let store = indexes.open(&paths.index, budgets.sled_cache_bytes())?;
+        let index = Index::new(home, id, checkpoints.begin_epoch(id)?, store, 0);
+        bring_up_to_date(&index, checkpoints, None)?;
+        index.into_store().ok_or(Error::Invalid { what: "the index was closed" })
+    })?;
+    in_use(checkpoints.manifest().index, &parts.boot).publish(home, &paths.marker)?;
+    parts.index_incomplete.store(false, Ordering::Release);
+    Ok(())
+}
+
 fn in_use(index: [u8; 16], boot: &BootId) -> Marker {
     Marker { index, state: MarkerState::InUse(boot.clone()) }
 }
@@ -168,8 +192,8 @@ pub(super) fn close(parts: &Parts) -> Result<()> {
     parts.stop();
     let applied = parts.doubting(parts.index.applied());
     let paths = IndexPaths::below(&parts.directory);
-    let closed = parts.doubting(parts.index.close());
-    if parts.index_is_doubted() {
+    let closed = parts.completing(parts.index.close());
+    if parts.index_is_doubted() || parts.index_is_incomplete() {
         return Ok(());
     }
     closed?;

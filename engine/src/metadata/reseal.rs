@@ -11,6 +11,7 @@ use super::recovery::IndexPaths;
 use super::store::{Parts, Store};
 use crate::error::{Error, Result};
 use crate::identity::KeyGeneration;
+use crate::journal;
 use crate::threads::blocking;
 
 impl Store {
@@ -33,7 +34,7 @@ impl Store {
     /// Seals some values of the index anew, from this key on.
     pub(crate) async fn reseal_index(&self, from: Vec<u8>) -> Result<Resealed> {
         let parts = Arc::clone(self.parts());
-        blocking(move || parts.doubting(parts.index.reseal(&from))).await
+        blocking(move || parts.completing(parts.index.reseal(&from))).await
     }
 
     /// The last step: makes what was sealed anew stay, seals the manifest and the marker of the index anew, and removes what is left of old journal files.
@@ -49,13 +50,21 @@ impl Store {
 }
 
 pub(super) fn small_files(parts: &Parts) -> Result<()> {
-    parts.doubting(parts.index.flush())?;
+    parts.completing(parts.index.flush())?;
     parts.checkpoints.reseal_manifest()?;
     let path = IndexPaths::below(&parts.directory).marker;
     if let Some(marker) = Marker::read(&parts.home, &path) {
         marker.publish(&parts.home, &path)?;
     }
     parts.journal.remove_used_spares()?;
+    let journal = parts.directory.join("journal");
+    for name in parts.journal.strays(&journal, parts.home.disk.as_ref())? {
+        // One that was given back and could not be recycled: its key is not asked for again.
+        if journal::is_file(&name) {
+            let path = journal.join(name);
+            parts.home.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
+        }
+    }
     // A file that came back after a power failure could not be opened any more.
     for directory in ["journal", "checkpoint"].map(|name| parts.directory.join(name)) {
         parts.home.disk.sync_directory(&directory).map_err(Error::io("cannot sync", &directory))?;

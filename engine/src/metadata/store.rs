@@ -98,6 +98,9 @@ pub(super) struct Parts {
     pub(super) folding: Mutex<Option<Folding>>,
     /// Set for good when the index failed.
     pub(super) index_doubted: AtomicBool,
+    /// Set until an index that the disk had no room for is built anew.
+    pub(super) index_incomplete: AtomicBool,
+    pub(super) boot: BootId,
 }
 
 impl Store {
@@ -261,6 +264,18 @@ impl Store {
         })
     }
 
+    /// What the disk is too full for, if anything.
+    pub(crate) fn wants_space(&self) -> Option<&'static str> {
+        let (parts, starved) = (&self.parts, |what| self.parts.progress.is_starved(what));
+        if parts.index_is_incomplete() {
+            return Some("the metadata index is built anew as soon as there is room");
+        }
+        if starved(Starved::Writer) || starved(Starved::Fold) {
+            return Some("changes are refused until there is room");
+        }
+        starved(Starved::Journal).then_some("changes wait for journal files to be given back")
+    }
+
     /// Folds everything, makes the index durable and marks it so. Nothing can be read or changed afterwards.
     pub(crate) async fn close(&self) -> Result<()> {
         self.checkpoint().await?;
@@ -302,6 +317,23 @@ impl Parts {
             self.doubt_index(&error.to_string());
         }
         said
+    }
+
+    /// Lets through what came of a write to the index. What sled could not write for want of space it does not write later: the index
+    /// has to be built anew.
+    pub(super) fn completing<T>(&self, said: Result<T>) -> Result<T> {
+        if matches!(said, Err(Error::NoSpace)) && !self.index_incomplete.swap(true, Ordering::AcqRel) {
+            tracing::warn!("the disk is full: the metadata index is built anew as soon as there is room");
+            if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
+                tracing::error!(%error, "the index cannot be marked as incomplete");
+            }
+            self.signal.poke();
+        }
+        self.doubting(said)
+    }
+
+    pub(super) fn index_is_incomplete(&self) -> bool {
+        self.index_incomplete.load(Ordering::Acquire)
     }
 
     /// Nothing vouches for the index from now on.

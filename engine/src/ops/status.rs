@@ -75,6 +75,7 @@ impl Volume {
         if self.space.is_full() {
             reasons.push("the disk is nearly full: new data is refused until space is freed".to_owned());
         }
+        reasons.extend(self.store.wants_space().map(|what| format!("the disk is full: {what}")));
         reasons.extend(self.scrub.reason());
         let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
         Health { state, reasons }

@@ -315,9 +315,10 @@ fn seal(
 /// Nothing is lost by a failed request, so the caller may try again; later if it takes a person to mend it.
 fn failed(request: &Request, error: StoreError) -> Error {
     const UNTIL_MENDED: std::time::Duration = std::time::Duration::from_secs(10);
-    match error {
-        StoreError::NoSpace => Error::NoSpace,
-        StoreError::Unavailable { reason, retry_after } => Error::Unavailable { reason, retry_after },
-        other => Error::Unavailable { reason: format!("{request}: {other}"), retry_after: UNTIL_MENDED },
-    }
+    let (reason, retry_after) = match error {
+        StoreError::NoSpace => return Error::NoSpace,
+        StoreError::Unavailable { reason, retry_after } => (reason, retry_after),
+        other => (format!("{request}: {other}"), UNTIL_MENDED),
+    };
+    Error::Unavailable { reason: format!("the object store is unavailable ({reason})"), retry_after }
 }

@@ -49,6 +49,8 @@ struct Pass {
     /// Numbers from here on were given since the verification began.
     new_from: u64,
     unowned: Option<(ContentId, u64, Vec<Anchor>)>,
+    /// The last extent: its content, where it ends, and what that rests on.
+    behind: Option<(ContentId, u64, Anchor)>,
 }
 
 impl Pass {
@@ -95,8 +97,14 @@ impl<L: Look + ?Sized> Structure<'_, L> {
     fn take_contents(&mut self, from: ContentId, new_from: u64) -> Result<Pass> {
         // Twice as many are held at times, and dead ones beside those in use.
         let room = (self.room_for::<Owned>() / 4).max(16);
-        let mut pass =
-            Pass { contents: Vec::new(), from, last: ContentId(u64::MAX), new_from, unowned: None };
+        let mut pass = Pass {
+            contents: Vec::new(),
+            from,
+            last: ContentId(u64::MAX),
+            new_from,
+            unowned: None,
+            behind: None,
+        };
         self.each(&pass.range(b'x'), |this, row, value| {
             match key::dead_content_id(row) {
                 Some(content) => this.take_content(&mut pass, room, Owned { content, owner: None }),
@@ -172,6 +180,7 @@ impl<L: Look + ?Sized> Structure<'_, L> {
             return Ok(());
         };
         self.count_in_segment(&extent);
+        self.check_layout(pass, (content, block), (row, value), &extent);
         if extent.shared.is_some() {
             self.see_shared((content, block), (row, value), &extent.address)?;
         }
@@ -190,6 +199,29 @@ impl<L: Look + ?Sized> Structure<'_, L> {
         Ok(())
     }
 
+    /// Extents of a content do not overlap, and each stays within its slot.
+    fn check_layout(
+        &mut self,
+        pass: &mut Pass,
+        (content, block): (ContentId, BlockIndex),
+        (row, value): (&Bytes, &Bytes),
+        extent: &Extent,
+    ) {
+        let end = block.start().saturating_add(u64::from(extent.visible_bytes));
+        let own = Anchor::on(row.to_vec(), value);
+        let mut layout = |what, anchors| self.found.add(Problem::Layout { content, block, what }, anchors);
+        if end > block.next_slot().start() {
+            layout("it reaches into the next slot", vec![own.clone()]);
+        }
+        match pass.behind.take() {
+            Some((last, behind, before)) if last == content && behind > block.start() => {
+                layout("it lies over the extent before it", vec![own.clone(), before]);
+            }
+            _ => {}
+        }
+        pass.behind = Some((content, end, own));
+    }
+
     fn join_piece(&mut self, pass: &mut Pass, row: &Bytes, value: &Bytes) {
         self.found.checked.pieces += 1;
         let parts = key::content_block(row).filter(|_| row.len() == 29);
@@ -200,6 +232,12 @@ impl<L: Look + ?Sized> Structure<'_, L> {
             }
             return;
         };
+        let end = u64::from(piece.offset) + piece.bytes.len() as u64;
+        if block.slot() != block || piece.bytes.is_empty() || end > block.next_slot().start() - block.start()
+        {
+            let problem = Problem::Layout { content, block, what: "a piece does not stay within its slot" };
+            self.found.add(problem, vec![Anchor::on(row.to_vec(), value)]);
+        }
         match pass.find(content) {
             Some(Owned { owner: Some(owner), .. }) => {
                 owner.counted.pieces += piece.bytes.len() as u64;

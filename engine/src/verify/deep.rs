@@ -6,7 +6,7 @@ pub(super) mod segments;
 use super::options::{Stage, VerifyOptions, VerifyProgress};
 use super::site::Site;
 use super::structure::Found;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub(super) use metadata::{file_damage, raw};
 
@@ -23,9 +23,15 @@ pub(super) async fn check(
         segments::check_local(site, &segments, options, progress, found).await?;
     }
     if options.depth.bucket {
-        let objects = super::segments::objects(site).await?;
-        progress.enter(Stage::Objects, objects.values().sum());
-        segments::check_objects(site, &objects, options, progress, found).await?;
+        match super::segments::objects(site).await {
+            Ok(objects) => {
+                progress.enter(Stage::Objects, objects.values().sum());
+                segments::check_objects(site, &objects, options, progress, found).await?;
+            }
+            // What was found before counts.
+            Err(error @ Error::Unavailable { .. }) => super::segments::not_listed(found, &error),
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

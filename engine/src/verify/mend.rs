@@ -1,6 +1,8 @@
 //! The steps of a repair: each looks again, and is one record. Counters move by what they were wrong by, so that what changed since
 //! they were counted stays counted.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::problem::{Counter, Problem};
@@ -189,10 +191,36 @@ fn unlink_twins(volume: &Volume, change: &mut Change<'_>, directory: InodeId) ->
     Ok(mended)
 }
 
+/// Whether an entry names the inode by now.
+pub(super) fn is_named(volume: &Volume, _change: &Change<'_>, inode: InodeId) -> Result<bool> {
+    Ok(!entries_of(volume, inode)?.is_empty())
+}
+
+/// Whether the directory hangs below the root by now: what was mended before it may have seen to that.
+pub(super) fn below_root(_volume: &Volume, change: &Change<'_>, inode: InodeId) -> Result<bool> {
+    let (mut at, mut way) = (inode, BTreeSet::new());
+    while at != InodeId::ROOT {
+        let Ok(Inode { content: Content::Directory { parent, .. }, .. }) = change.stored_inode(at) else {
+            return Ok(false);
+        };
+        if !way.insert(at) {
+            return Ok(false);
+        }
+        at = parent;
+    }
+    Ok(true)
+}
+
+/// Tells whether an inode is where it can be found.
+type IsFound = fn(&Volume, &Change<'_>, InodeId) -> Result<bool>;
+
 /// Puts an inode that hangs nowhere into a directory.
-pub(super) fn attach(volume: &Volume, home: InodeId, inode: InodeId) -> Result<bool> {
+pub(super) fn attach(volume: &Volume, home: InodeId, inode: InodeId, is_found: IsFound) -> Result<bool> {
     let mut change = volume.begin()?;
     let Ok(old) = change.stored_inode(inode) else { return Ok(false) };
+    if is_found(volume, &change, inode)? {
+        return Ok(false);
+    }
     let name = format!("#{inode}");
     if old.links == 0 || entries::find(&change, &volume.names, home, name.as_bytes())?.is_some() {
         return Ok(false);

@@ -37,6 +37,8 @@ pub(super) fn name(look: &(dyn Look + Sync), found: Found) -> VerifyReport {
         checked: found.checked,
         unsettled: found.unsettled,
         unused: found.unused,
+        unread: found.unread,
+        undecoded: found.undecoded,
     }
 }
 
@@ -212,7 +214,7 @@ impl Problem {
     /// The content that it hits.
     fn content(&self) -> Option<ContentId> {
         match self {
-            Problem::BlockDamaged { content, .. } => Some(*content),
+            Problem::BlockDamaged { content, .. } | Problem::Layout { content, .. } => Some(*content),
             _ => None,
         }
     }

@@ -210,6 +210,16 @@ pub enum Problem {
         /// The first such block.
         block: BlockIndex,
     },
+    /// Extents or pieces of a content that do not lie as they must: what a read of them gives is not sure.
+    #[error("block {block} of content {content} does not lie as it must: {what}")]
+    Layout {
+        /// The content.
+        content: ContentId,
+        /// The block of it.
+        block: BlockIndex,
+        /// How.
+        what: &'static str,
+    },
     /// An extent shows a shared block and has no reference, so that the block may be released while it is needed.
     #[error("block {block} of content {content} is shared, but has no reference")]
     ReferenceMissing {

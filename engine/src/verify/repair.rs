@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::mend;
 use super::options::{VerifyOptions, VerifyProgress};
 use super::problem::{Problem, tier_name};
-use super::report::{Repaired, VerifyReport};
+use super::report::{Finding, Repaired, VerifyReport};
 use crate::attributes::SetAttributes;
 use crate::credential::Credential;
 use crate::error::{Error, Result};
@@ -33,7 +33,8 @@ const LOST_AND_FOUND: &[u8] = b"lost+found";
 impl VerifyReport {
     /// What a repair would do, in sentences, as far as it can be told before.
     pub fn plan(&self) -> Vec<String> {
-        self.findings.iter().filter_map(|finding| finding.problem.remedy()).collect()
+        let problems = self.findings.iter().map(|finding| &finding.problem);
+        problems.filter(|problem| !self.withholds(problem)).filter_map(Problem::remedy).collect()
     }
 }
 
@@ -44,14 +45,24 @@ impl Volume {
         options: &VerifyOptions,
         progress: &VerifyProgress,
     ) -> Result<Repaired> {
-        let mut done = Vec::new();
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
         let mut report = self.verify(options, progress).await?;
         for _ in 0..TURNS {
             let before = done.len();
-            for finding in &report.findings {
-                let Some(remedy) = finding.problem.remedy() else { continue };
-                if self.mend(&finding.problem).await? {
-                    done.push(remedy);
+            failed.clear();
+            // What is made on the way needs a number that nothing has.
+            let (first, rest): (Vec<_>, Vec<_>) = report
+                .findings
+                .iter()
+                .partition(|finding| matches!(finding.problem, Problem::NextNumber { .. }));
+            for Finding { problem, .. } in first.into_iter().chain(rest) {
+                let Some(remedy) = problem.remedy().filter(|_| !report.withholds(problem)) else { continue };
+                match self.mend(problem).await {
+                    Ok(true) => done.push(remedy),
+                    Ok(false) => {}
+                    Err(error @ Error::Halted { .. }) => return Err(error),
+                    // The others can be mended all the same.
+                    Err(error) => failed.push(format!("{remedy}: {error}")),
                 }
             }
             if done.len() == before {
@@ -60,7 +71,7 @@ impl Volume {
             self.store.everything().durable().await?;
             report = self.verify(options, progress).await?;
         }
-        Ok(Repaired { done, report })
+        Ok(Repaired { done, failed, report })
     }
 
     /// Mends one problem if it is still there; `false` if there was nothing to do.
@@ -69,7 +80,8 @@ impl Volume {
             Problem::Unreachable { inode } | Problem::Loop { inode } => {
                 let home = self.lost_and_found().await?;
                 self.store.admit().await?;
-                mend::attach(self, home, *inode)
+                let hangs = matches!(problem, Problem::Loop { .. });
+                mend::attach(self, home, *inode, if hangs { mend::below_root } else { mend::is_named })
             }
             Problem::EntriesWithoutDirectory { directory, .. } => {
                 let home = self.lost_and_found().await?;

@@ -1,5 +1,7 @@
 //! What a verification found.
 
+use std::collections::BTreeSet;
+
 use super::problem::{Problem, Severity};
 
 /// One thing that is wrong, with whom it hits and what can be done.
@@ -54,8 +56,12 @@ pub struct VerifyReport {
     pub checked: Checked,
     /// What changed too fast to be judged beside traffic, in sentences; nothing is known to be wrong with it.
     pub unsettled: Vec<String>,
+    /// What could not be read, in sentences: whether it is whole is not known.
+    pub unread: Vec<String>,
     /// With depth: bytes that were not checked because they have no meaning.
     pub unused: Vec<Unused>,
+    /// Families of records of which some could not be decoded.
+    pub(super) undecoded: BTreeSet<u8>,
 }
 
 /// What a repair did, and what is left.
@@ -63,14 +69,39 @@ pub struct VerifyReport {
 pub struct Repaired {
     /// What was done, in sentences.
     pub done: Vec<String>,
+    /// What could not be done, and why, in sentences.
+    pub failed: Vec<String>,
     /// A verification after it.
     pub report: VerifyReport,
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong. Notices are not: a crash leaves an unfinished write of which nobody has any use.
+    /// Whether all was read and nothing is wrong. Notices are not: a crash leaves an unfinished write of which nobody has any use.
     pub fn is_clean(&self) -> bool {
-        self.more == 0 && self.count(Severity::Notice) == self.findings.len()
+        self.more == 0 && self.unread.is_empty() && self.count(Severity::Notice) == self.findings.len()
+    }
+
+    /// Whether nothing may be done about a problem, because it may only seem to be one: records that cannot be decoded may be of a newer
+    /// tidefs, and what belongs to them looks as if it were of nobody.
+    pub(super) fn withholds(&self, problem: &Problem) -> bool {
+        let rests_on: &[u8] = match problem {
+            Problem::ContentUnowned { .. }
+            | Problem::EntryWithoutInode { .. }
+            | Problem::Total(_)
+            | Problem::OrphanLinked { .. }
+            | Problem::OrphanMissing { .. }
+            | Problem::Age { .. } => b"i",
+            Problem::SegmentCounter { .. }
+            | Problem::SegmentUnknown { .. }
+            | Problem::SegmentLeaked { .. }
+            | Problem::ReferenceStray { .. } => b"e",
+            Problem::InodeCounter { .. } => b"dep",
+            Problem::Unreachable { .. } | Problem::Loop { .. } | Problem::EntriesWithoutDirectory { .. } => {
+                b"di"
+            }
+            _ => b"",
+        };
+        rests_on.iter().any(|family| self.undecoded.contains(family))
     }
 
     /// How many findings there are of a severity.
@@ -100,6 +131,7 @@ impl Problem {
             | Problem::NextNumber { .. }
             | Problem::SegmentUnknown { .. }
             | Problem::ReferenceMissing { .. }
+            | Problem::Layout { .. }
             | Problem::SegmentTier { .. }
             | Problem::SegmentMissing { .. }
             | Problem::SegmentShort { .. }

@@ -37,9 +37,7 @@ pub(super) async fn check(site: &Site<'_>, found: &mut Found) -> Result<()> {
             Ok(true) => found.add(problem, Vec::new()),
             Ok(false) => {}
             Err(error @ Error::Unavailable { .. }) => {
-                found
-                    .unsettled
-                    .push(format!("{problem}: the object store could not be asked again: {error}"));
+                found.unread.push(format!("{problem}: the object store could not be asked again: {error}"));
             }
             Err(error) => return Err(error),
         }
@@ -72,10 +70,10 @@ async fn lists(site: &Site<'_>, found: &mut Found) -> Result<(Lengths, Option<Le
     Ok((local, cold))
 }
 
-fn not_listed(found: &mut Found, error: &Error) {
-    let text = format!("the objects of the cold tier could not be listed: {error}");
-    if !found.unsettled.contains(&text) {
-        found.unsettled.push(text);
+pub(super) fn not_listed(found: &mut Found, error: &Error) {
+    const WHAT: &str = "the objects of the cold tier could not be listed";
+    if !found.unread.iter().any(|text| text.starts_with(WHAT)) {
+        found.unread.push(format!("{WHAT}: {error}"));
     }
 }
 
@@ -106,7 +104,9 @@ fn problems(site: &Site<'_>, found: &Found, local: &Lengths, cold: Option<&Lengt
     for (tier, lengths) in [(Tier::Standard, Some(local)), (Tier::InfrequentAccess, cold)] {
         let Some(lengths) = lengths else { continue };
         for (&segment, &bytes) in lengths {
-            if !rows.contains_key(&segment) && !site.is_new(segment) {
+            // One that extents point into lacks its row.
+            let pointed = found.segments.get(&segment).is_some_and(|facts| facts.extents > 0);
+            if !pointed && !rows.contains_key(&segment) && !site.is_new(segment) {
                 problems.push(Problem::SegmentLeaked { segment, tier, bytes });
             }
         }

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::site::Site;
 use super::structure::{Found, Structure, Suspicion};
 use crate::error::{Error, Result};
+use crate::identity::SegmentId;
 use crate::volume::{Look, Volume};
 
 /// Bytes of content up to which everything may stand still for a whole look, for the number of their extents.
@@ -118,14 +119,19 @@ fn all_hold(look: &impl Look, suspicion: &Suspicion) -> Result<bool> {
     Ok(true)
 }
 
-/// The totals may have gone up and down again meanwhile: they are wrong only if they are so by the same amount twice.
+/// The totals may have gone up and down again meanwhile, and blocks of a segment may have been shared and counted twice: they are wrong
+/// only if they are so by the same amount twice.
 fn repeated(suspicion: &Suspicion, earlier: &[Suspicion]) -> bool {
-    let Problem::Total(now) = &suspicion.problem else { return true };
-    earlier.iter().any(|other| match &other.problem {
-        Problem::Total(then) => {
-            then.name == now.name
-                && then.stored.wrapping_sub(then.counted) == now.stored.wrapping_sub(now.counted)
-        }
-        _ => false,
-    })
+    let Some(now) = summed(&suspicion.problem) else { return true };
+    earlier.iter().filter_map(|other| summed(&other.problem)).any(|then| then == now)
+}
+
+/// A sum over many records: of what, which, and by how much it is wrong.
+fn summed(problem: &Problem) -> Option<(Option<SegmentId>, &'static str, u64)> {
+    let (segment, counter) = match problem {
+        Problem::Total(counter) => (None, counter),
+        Problem::SegmentCounter { segment, counter } => (Some(*segment), counter),
+        _ => return None,
+    };
+    Some((segment, counter.name, counter.stored.wrapping_sub(counter.counted)))
 }

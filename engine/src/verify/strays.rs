@@ -60,5 +60,6 @@ fn checkpoint(site: &Site<'_>) -> Result<Vec<String>> {
 
 fn strays(disk: &dyn Disk, directory: &Path, known: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let names = disk.list(directory).map_err(Error::io("cannot list", directory))?;
-    Ok(names.into_iter().filter(|name| !known(name)).collect())
+    // That of a file system that begins here.
+    Ok(names.into_iter().filter(|name| !known(name) && name != "lost+found").collect())
 }

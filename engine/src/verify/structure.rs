@@ -1,6 +1,6 @@
 //! What the checks of the structure share: reading a family of records, and suspicions with what they rest on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
@@ -68,6 +68,10 @@ pub(super) struct Found {
     pub(super) checked: Checked,
     pub(super) unsettled: Vec<String>,
     pub(super) unused: Vec<Unused>,
+    /// What could not be read, in sentences.
+    pub(super) unread: Vec<String>,
+    /// Families of records, of which some could not be decoded: what is counted of them is too little.
+    pub(super) undecoded: BTreeSet<u8>,
     /// All segments that rows or extents name.
     pub(super) segments: BTreeMap<SegmentId, SegmentFacts>,
 }
@@ -105,6 +109,8 @@ impl Found {
         self.more += earlier.more;
         self.unused.splice(..0, earlier.unused);
         self.unsettled.splice(..0, earlier.unsettled);
+        self.unread.splice(..0, earlier.unread);
+        self.undecoded.extend(earlier.undecoded);
     }
 
     pub(super) fn add(&mut self, problem: Problem, anchors: Vec<Anchor>) {
@@ -195,8 +201,7 @@ impl<'a, L: Look + ?Sized> Structure<'a, L> {
         match decode(value) {
             Ok(record) => Some(record),
             Err(error) => {
-                let problem = Problem::Record { key: hex::encode(key), what: error.to_string() };
-                self.found.add(problem, vec![Anchor::on(key.to_vec(), value)]);
+                self.undecodable(key, value, error.to_string());
                 None
             }
         }
@@ -204,8 +209,12 @@ impl<'a, L: Look + ?Sized> Structure<'a, L> {
 
     /// A key whose parts have the wrong lengths.
     pub(super) fn bad_key(&mut self, key: &[u8], value: &[u8]) {
-        let problem =
-            Problem::Record { key: hex::encode(key), what: "the key has a wrong length".to_owned() };
+        self.undecodable(key, value, "the key has a wrong length".to_owned());
+    }
+
+    fn undecodable(&mut self, key: &[u8], value: &[u8], what: String) {
+        self.found.undecoded.extend(key.first());
+        let problem = Problem::Record { key: hex::encode(key), what };
         self.found.add(problem, vec![Anchor::on(key.to_vec(), value)]);
     }
 

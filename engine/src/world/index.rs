@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::plan::{Chance, IndexFate};
+use crate::disk::Disk;
+use crate::disk::simulated::SimulatedDisk;
 use crate::error::{Error, Result};
 use crate::metadata::{Indexes, MetaStore};
 
@@ -17,19 +20,26 @@ type Entries = BTreeMap<Bytes, Vec<u8>>;
 /// The one index of a machine.
 #[derive(Default)]
 pub(super) struct SimulatedIndexes {
+    disk: Option<SimulatedDisk>,
     entries: Arc<Mutex<Entries>>,
     older: Mutex<Entries>,
     unreadable: Mutex<bool>,
 }
 
 impl SimulatedIndexes {
+    /// It needs some room on a disk for each write.
+    pub(super) fn on(disk: SimulatedDisk) -> Self {
+        SimulatedIndexes { disk: Some(disk), ..SimulatedIndexes::default() }
+    }
+
     /// Keeps a copy to come back to.
     pub(super) fn copy(&self) {
         self.older.lock().clone_from(&self.entries.lock());
     }
 
     /// Leaves what the next start finds. Whoever still has the old one open changes it no longer.
-    pub(super) fn crash(&mut self, fate: IndexFate, chance: &mut Chance) {
+    pub(super) fn crash(&mut self, disk: &SimulatedDisk, fate: IndexFate, chance: &mut Chance) {
+        self.disk = Some(disk.clone());
         let mut entries = match fate {
             IndexFate::Stays | IndexFate::Damaged => self.entries.lock().clone(),
             IndexFate::Older => self.older.lock().clone(),
@@ -54,7 +64,8 @@ impl Indexes for SimulatedIndexes {
         if *self.unreadable.lock() {
             return Err(Error::corrupt("a simulated damage"));
         }
-        Ok(Box::new(Store(Arc::clone(&self.entries))))
+        let entries = Arc::clone(&self.entries);
+        Ok(Box::new(Store { entries, disk: self.disk.clone(), full: AtomicBool::new(false) }))
     }
 
     fn destroy(&self, _directory: &Path) -> Result<()> {
@@ -64,18 +75,36 @@ impl Indexes for SimulatedIndexes {
     }
 }
 
-struct Store(Arc<Mutex<Entries>>);
+struct Store {
+    entries: Arc<Mutex<Entries>>,
+    disk: Option<SimulatedDisk>,
+    /// As sled, it accepts nothing more once the disk was full.
+    full: AtomicBool,
+}
+
+/// What must be free on the disk.
+const ROOM_BYTES: u64 = 256 << 10;
+
+impl Store {
+    fn check_room(&self) -> Result<()> {
+        let free = self.disk.as_ref().and_then(|disk| disk.free_bytes(Path::new("/")).ok());
+        if free.is_some_and(|free| free < ROOM_BYTES) {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        if self.full.load(Ordering::Relaxed) { Err(Error::NoSpace) } else { Ok(()) }
+    }
+}
 
 /// Entries that a range takes out at a time.
 const STEP: usize = 64;
 
 impl MetaStore for Store {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().get(key).cloned())
+        Ok(self.entries.lock().get(key).cloned())
     }
 
     fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
-        let entries = self.0.lock();
+        let entries = self.entries.lock();
         let below = entries.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back();
         Ok(below.map(|(key, value)| (key.clone(), value.clone())))
     }
@@ -91,7 +120,7 @@ impl MetaStore for Store {
             if matches!(&start, Bound::Excluded(key) | Bound::Included(key) if *key >= end) {
                 return None;
             }
-            let entries = self.0.lock();
+            let entries = self.entries.lock();
             let step: Vec<_> = entries
                 .range((start.clone(), Bound::Excluded(end.clone())))
                 .take(STEP)
@@ -104,17 +133,20 @@ impl MetaStore for Store {
     }
 
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
-        let mut entries = self.0.lock();
-        for (key, value) in batch {
+        let mut entries = self.entries.lock();
+        let full = self.check_room();
+        // Nobody knows how much of it is there then.
+        let some = if full.is_ok() { batch.len() } else { batch.len() / 2 };
+        for (key, value) in batch.into_iter().take(some) {
             match value {
                 Some(value) => entries.insert(key, value),
                 None => entries.remove(&key),
             };
         }
-        Ok(())
+        full
     }
 
     fn flush(&self) -> Result<()> {
-        Ok(())
+        self.check_room()
     }
 }

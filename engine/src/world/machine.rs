@@ -59,6 +59,7 @@ impl Machine {
         let entropy = Arc::new(SimulatedEntropy(Mutex::new(Chance::new(seed ^ 0xe))));
         let disk = SimulatedDisk::new(seed);
         Machine {
+            indexes: Arc::new(SimulatedIndexes::on(disk.clone())),
             disk,
             objects: FaultyStore::new(&[]),
             clock: Arc::default(),
@@ -66,7 +67,6 @@ impl Machine {
             chance: Chance::new(seed ^ 0xc),
             id: FileSystemId::from_random([0; 16]),
             broken,
-            indexes: Arc::default(),
             local,
         }
     }
@@ -186,7 +186,7 @@ impl Machine {
             Crash::Kill | Crash::Stop => self.disk.after_kill(),
         };
         let indexes = Arc::get_mut(&mut self.indexes).expect("nobody has the index open after a crash");
-        indexes.crash(fate, &mut self.chance);
+        indexes.crash(&self.disk, fate, &mut self.chance);
     }
 }
 

@@ -116,7 +116,7 @@ async fn offline_one(
     }
     // Whatever the index says, it is built anew from what was just verified.
     FileSystem::distrust_index(&settings.data, id, &open).map_err(could_not)?;
-    let file_system = match FileSystem::open(&settings.data, id, open).await {
+    let file_system = match FileSystem::open_to_repair(&settings.data, id, open).await {
         Ok(file_system) => file_system,
         Err(error) => {
             let mut verified = Verified::of(&id.to_string(), report);
@@ -164,10 +164,12 @@ fn told(verified: &Verified, dry_run: bool) -> String {
         bytes(counts.bytes)
     )];
     lines.extend(verified.repaired.iter().map(|done| format!("repaired: {done}")));
+    lines.extend(verified.failed.iter().map(|text| format!("could not {text}")));
     lines.extend(verified.findings.iter().flat_map(finding_lines));
     if verified.more > 0 {
         lines.push(format!("and {} more findings", verified.more));
     }
+    lines.extend(verified.unread.iter().map(|text| format!("not read: {text}")));
     lines.extend(verified.unsettled.iter().map(|text| format!("not judged: {text}")));
     if dry_run {
         lines.extend(verified.plan.iter().map(|plan| format!("would {plan}")));

@@ -72,10 +72,14 @@ pub(crate) struct Verified {
     pub(crate) more: u64,
     /// What changed too fast to be judged.
     pub(crate) unsettled: Vec<String>,
+    /// What could not be read.
+    pub(crate) unread: Vec<String>,
     /// What a repair would do.
     pub(crate) plan: Vec<String>,
     /// What a repair did.
     pub(crate) repaired: Vec<String>,
+    /// What a repair could not do.
+    pub(crate) failed: Vec<String>,
     pub(crate) checked: Counts,
 }
 
@@ -137,14 +141,16 @@ impl Verified {
             findings: report.findings.iter().map(FindingText::of).collect(),
             more: report.more,
             unsettled: report.unsettled,
+            unread: report.unread,
             repaired: Vec::new(),
+            failed: Vec::new(),
             checked: Counts { inodes, entries, extents, pieces, segments, objects, bytes },
         }
     }
 
     pub(crate) fn after_repair(file_system: &str, repaired: Repaired) -> Self {
-        let Repaired { done, report } = repaired;
-        Verified { repaired: done, ..Verified::of(file_system, report) }
+        let Repaired { done, failed, report } = repaired;
+        Verified { repaired: done, failed, ..Verified::of(file_system, report) }
     }
 }
 

@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -31,6 +32,9 @@ use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::keys::SealingKey;
 use crate::limits::{INDEX_BATCH_BYTES, INDEX_BATCH_ENTRIES};
 use crate::metadata::overlay::Entry;
+
+/// When to ask again for what cannot be read before the index is there.
+const REBUILD_RETRY: Duration = Duration::from_secs(1);
 
 const APPLIED_KEY: &[u8] = b"";
 const VALUE_HEADER_BYTES: usize = 14;
@@ -57,8 +61,15 @@ pub(crate) struct Index {
     /// Held for writing while bundles change, so that who walks over several of them sees each entry once.
     layout: RwLock<()>,
     cache: BundleCache,
-    /// `None` once it is closed.
-    store: RwLock<Option<Box<dyn MetaStore>>>,
+    store: RwLock<Held>,
+}
+
+/// What holds the values.
+enum Held {
+    Store(Box<dyn MetaStore>),
+    /// It is being built anew; or was, until that failed.
+    Rebuilding,
+    Closed,
 }
 
 impl Index {
@@ -78,7 +89,7 @@ impl Index {
             keys: RwLock::default(),
             layout: RwLock::default(),
             cache: BundleCache::new(cache_bytes),
-            store: RwLock::new(Some(store)),
+            store: RwLock::new(Held::Store(store)),
         }
     }
 
@@ -250,12 +261,22 @@ impl Index {
 
     /// Makes everything durable and lets go of the store. Later calls fail.
     pub(crate) fn close(&self) -> Result<()> {
-        let mut store = self.store.write();
-        if let Some(open) = store.as_ref() {
+        let mut held = self.store.write();
+        if let Held::Store(open) = &*held {
             open.flush()?;
         }
-        *store = None;
+        *held = Held::Closed;
         self.cache.clear();
+        Ok(())
+    }
+
+    /// Lets go of the store for one that `build` makes: with the same id, and an epoch of its own. Whoever reads meanwhile waits, and is
+    /// told to come again after a failure.
+    pub(crate) fn rebuild(&self, build: impl FnOnce([u8; 16]) -> Result<Box<dyn MetaStore>>) -> Result<()> {
+        let mut held = self.store.write();
+        *held = Held::Rebuilding;
+        self.cache.clear();
+        *held = Held::Store(build(self.id)?);
         Ok(())
     }
 
@@ -278,13 +299,20 @@ impl Index {
 
     /// The store itself.
     pub(crate) fn into_store(self) -> Option<Box<dyn MetaStore>> {
-        self.store.into_inner()
+        match self.store.into_inner() {
+            Held::Store(store) => Some(store),
+            Held::Rebuilding | Held::Closed => None,
+        }
     }
 
     fn with<T>(&self, with: impl FnOnce(&dyn MetaStore) -> Result<T>) -> Result<T> {
-        match self.store.read().as_deref() {
-            Some(store) => with(store),
-            None => Err(Error::Halted { reason: "the file system was closed".to_owned() }),
+        match &*self.store.read() {
+            Held::Store(store) => with(store.as_ref()),
+            Held::Rebuilding => Err(Error::Unavailable {
+                reason: "the metadata index waits for space on the disk to be built anew".to_owned(),
+                retry_after: REBUILD_RETRY,
+            }),
+            Held::Closed => Err(Error::Halted { reason: "the file system was closed".to_owned() }),
         }
     }
 

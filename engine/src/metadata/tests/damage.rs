@@ -4,13 +4,17 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
 
 use super::support::{Bench, files, joined, put, text, wait};
 use crate::disk::simulated::SimulatedDisk;
 use crate::error::{Error, OpenError, Result};
 use crate::identity::Lsn;
 use crate::journal::Ticket;
-use crate::metadata::Store;
+use crate::metadata::index::SledIndexes;
+use crate::metadata::{Indexes, MetaStore, Store};
 
 const FRAME: u64 = 4096;
 
@@ -225,4 +229,86 @@ fn a_journal_that_gets_no_file_at_all_holds_nobody_up_for_good() {
     drop(store);
     disk.set_capacity(None);
     assert!(bench.open().unwrap().get(b"00").unwrap().is_some());
+}
+
+/// sled on a disk that may be full: then it accepts nothing more until it is opened anew.
+struct FillingIndexes(Arc<AtomicBool>);
+
+struct FillingStore {
+    store: Box<dyn MetaStore>,
+    full: Arc<AtomicBool>,
+    failed: AtomicBool,
+}
+
+impl FillingStore {
+    fn check(&self) -> Result<()> {
+        self.failed.fetch_or(self.full.load(Ordering::Relaxed), Ordering::Relaxed);
+        if self.failed.load(Ordering::Relaxed) { Err(Error::NoSpace) } else { Ok(()) }
+    }
+}
+
+impl Indexes for FillingIndexes {
+    fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
+        let store = SledIndexes.open(directory, cache_bytes)?;
+        Ok(Box::new(FillingStore { store, full: Arc::clone(&self.0), failed: AtomicBool::new(false) }))
+    }
+
+    fn destroy(&self, directory: &Path) -> Result<()> {
+        SledIndexes.destroy(directory)
+    }
+}
+
+impl MetaStore for FillingStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.get(key)
+    }
+
+    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
+        self.store.floor(key)
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a> {
+        self.store.range(from, to)
+    }
+
+    fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
+        self.check()?;
+        self.store.apply(batch)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.store.flush()
+    }
+}
+
+#[test]
+fn an_index_that_the_disk_had_no_room_for_is_built_anew_without_a_restart() {
+    let full = Arc::new(AtomicBool::new(false));
+    let mut bench = Bench::on_real_disk();
+    bench.home.environment.indexes = Arc::new(FillingIndexes(Arc::clone(&full)));
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    drop(put(&store, &[("a", Some("1")), ("b", Some("2"))]));
+    wait(store.checkpoint()).unwrap();
+    assert_eq!(store.wants_space(), None);
+
+    full.store(true, Ordering::Relaxed);
+    drop(put(&store, &[("b", None), ("c", Some("3"))]));
+    assert!(matches!(wait(store.checkpoint()), Err(Error::NoSpace)));
+    assert!(store.wants_space().is_some());
+    wait(put(&store, &[("d", Some("4"))]).durable()).unwrap();
+    full.store(false, Ordering::Relaxed);
+    while let Err(error) = wait(store.checkpoint()) {
+        assert!(matches!(error, Error::NoSpace), "{error}");
+    }
+    assert_eq!(store.wants_space(), None);
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3 d=4");
+    drop(store);
+    let store = bench.open().unwrap();
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3 d=4");
 }

@@ -62,6 +62,11 @@ pub(in super::super) fn file_damage(error: Error, found: &mut Found) -> Result<(
             found.add(problem, Vec::new());
             Ok(())
         }
+        // A bad sector hits the one file.
+        Error::Io { path, source, action } if source.kind() != std::io::ErrorKind::NotFound => {
+            found.add(Problem::FileDamaged { path, what: format!("{action} it: {source}") }, Vec::new());
+            Ok(())
+        }
         error => Err(error),
     }
 }

@@ -82,14 +82,14 @@ pub(in super::super) async fn check_objects(
             }
             Err(Error::Corrupt { .. }) => bytes::Bytes::new(),
             Err(error) => {
-                found.unsettled.push(format!("object {segment} could not be read: {error}"));
+                found.unread.push(format!("object {segment} could not be read: {error}"));
                 continue;
             }
         };
         let opener = match site.cold.opener(segment) {
             Ok(opener) => opener,
             Err(error) => {
-                found.unsettled.push(format!("object {segment} cannot be opened: {error}"));
+                found.unread.push(format!("object {segment} cannot be opened: {error}"));
                 continue;
             }
         };
@@ -112,7 +112,7 @@ async fn check_missing(site: &Site<'_>, segment: SegmentId, found: &mut Found) -
                 }
             }
         }
-        Err(error) => found.unsettled.push(format!("object {segment} could not be read: {error}")),
+        Err(error) => found.unread.push(format!("object {segment} could not be read: {error}")),
     }
     Ok(())
 }
@@ -133,7 +133,8 @@ pub(in super::super) async fn check_segment(
     while let Some(at) = offset {
         let step = match source.step(site, segment, at).await {
             Ok(step) => step,
-            Err(error @ Error::Io { .. }) => {
+            // Of a file that is no segment of this file system, too.
+            Err(error @ (Error::Io { .. } | Error::Open(_))) => {
                 seen.damage.push((at..u64::MAX, error.to_string(), false));
                 break;
             }

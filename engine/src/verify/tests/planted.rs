@@ -157,6 +157,20 @@ async fn broken_directories_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn extents_that_do_not_lie_as_they_must_are_found() {
+    let Planted { volume, filled, _home } = planted().await;
+    let large = content_of(&volume, filled.large);
+    let whole = extent_of(&volume, filled.large, 0);
+    let inside = Extent { visible_bytes: 4096, ..whole };
+    plant(&volume, vec![(key::extent(large, BlockIndex(8)), Some(inside.encode()))]);
+    plant(&volume, vec![(key::extent(large, BlockIndex(24)), Some(whole.encode()))]);
+    let report = verify(&volume).await;
+    let layout = |block, said| move |p: &Problem| matches!(p, Problem::Layout { block: at, what, .. } if *at == BlockIndex(block) && what.contains(said));
+    assert_eq!(assert_found(&report, layout(8, "over the extent")), ["/large"]);
+    assert_found(&report, layout(24, "next slot"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orphans_and_ages_that_do_not_fit_are_found() {
     let Planted { volume, filled, _home } = planted().await;
     plant(&volume, vec![(key::orphan(filled.orphan), None)]);
