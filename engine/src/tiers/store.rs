@@ -10,6 +10,7 @@ mod concurrency;
 mod direct;
 #[cfg(test)]
 pub(crate) mod fault;
+mod line;
 mod meter;
 mod retry;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::environment::Environment;
 use circuit::Circuit;
 use concurrency::Concurrency;
 use direct::Direct;
+use line::{Line, OnLine};
 use meter::Meter;
 use retry::Retry;
 use time_limit::TimeLimit;
@@ -111,16 +113,13 @@ pub(super) struct Stack {
 impl Stack {
     /// Stacks the decorators, the outermost last.
     pub(super) fn new(objects: Arc<dyn ObjectStore>, environment: &Environment) -> Stack {
-        Stack::on(Arc::new(Direct::new(objects)), environment)
-    }
-
-    /// The same over anything that answers requests.
-    pub(super) fn on(store: Arc<dyn Store>, environment: &Environment) -> Stack {
-        let meter = Arc::new(Meter::new(store));
-        let impatient: Arc<dyn Store> = Arc::new(TimeLimit::new(meter.clone()));
-        let retry = Retry::new(Arc::clone(&impatient), environment.clone());
+        let line = Arc::new(Line::default());
+        let meter = Arc::new(Meter::new(Arc::new(Direct::new(objects, Arc::clone(&line)))));
+        let impatient: Arc<dyn Store> = Arc::new(TimeLimit::new(meter.clone(), Arc::clone(&line)));
+        let retry = Retry::new(Arc::clone(&impatient), Arc::clone(&line), environment.clone());
         let circuit = Arc::new(Circuit::new(Arc::new(retry)));
-        let store = Arc::new(Concurrency::new(circuit.clone()));
+        let limited = Concurrency::new(circuit.clone(), Arc::clone(&line));
+        let store = Arc::new(OnLine::new(Arc::new(limited), line));
         Stack { store, impatient, meter, circuit }
     }
 }
@@ -135,16 +134,14 @@ impl Request {
         }
     }
 
-    /// How long one try may take: a dead connection is noticed soon, and a large body gets its time on a slow line.
-    fn try_limit(&self) -> Duration {
-        TRY_LIMIT + self.transfer_allowance()
-    }
-
-    fn transfer_allowance(&self) -> Duration {
+    /// What its transfer takes on the slowest line.
+    fn transfer_allowance(&self, line: &Line) -> Duration {
         match self {
             // One request for each 1,000 objects, so its size is not known before.
             Request::List { .. } => LIST_ALLOWANCE,
-            _ => Duration::from_millis(self.transfer_bytes() / SLOWEST_BYTES_PER_MILLISECOND),
+            // What is sent is not seen to move.
+            Request::Create { .. } => line.allowance().max(transfer_time(self.transfer_bytes())),
+            _ => transfer_time(self.transfer_bytes()),
         }
     }
 }
@@ -158,6 +155,11 @@ impl fmt::Display for Request {
             Request::List { prefix } => write!(f, "LIST {prefix}"),
         }
     }
+}
+
+/// What a transfer takes on the slowest line.
+fn transfer_time(bytes: u64) -> Duration {
+    Duration::from_millis(bytes / SLOWEST_BYTES_PER_MILLISECOND)
 }
 
 /// Of one try, besides the transfer.

@@ -1,30 +1,34 @@
 //! Lets only so many requests out at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
+use super::line::Line;
 use super::{CALL_LIMIT, CONCURRENT_MAX, RETRY_AFTER, Reply, Request, Store, StoreError};
 
 /// Limits the requests under way. Waiting has an end too, so that callers cannot pile up behind a slow store.
 pub(super) struct Concurrency {
     inner: Arc<dyn Store>,
+    line: Arc<Line>,
     permits: Semaphore,
 }
 
 impl Concurrency {
-    pub(super) fn new(inner: Arc<dyn Store>) -> Self {
-        Concurrency { inner, permits: Semaphore::new(CONCURRENT_MAX) }
+    pub(super) fn new(inner: Arc<dyn Store>, line: Arc<Line>) -> Self {
+        Concurrency { inner, line, permits: Semaphore::new(CONCURRENT_MAX) }
     }
 }
 
 #[async_trait]
 impl Store for Concurrency {
     async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
-        match timeout(CALL_LIMIT, self.permits.acquire()).await {
-            Ok(Ok(_permit)) => self.inner.call(request).await,
+        let end = Instant::now() + CALL_LIMIT;
+        match self.line.within(end, Duration::ZERO, self.permits.acquire()).await {
+            Some(Ok(_permit)) => self.inner.call(request).await,
             _ => Err(StoreError::Unavailable {
                 reason: "too many requests wait for the object store".into(),
                 retry_after: RETRY_AFTER,

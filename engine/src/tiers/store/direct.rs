@@ -10,16 +10,18 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::client::HttpError;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+use super::line::Line;
 use super::{Reply, Request, Store, StoreError};
 
 /// Does requests as they are.
 pub(super) struct Direct {
     objects: Arc<dyn ObjectStore>,
+    line: Arc<Line>,
 }
 
 impl Direct {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>) -> Self {
-        Direct { objects }
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, line: Arc<Line>) -> Self {
+        Direct { objects, line }
     }
 
     async fn get(&self, request: &Request) -> Result<Reply, StoreError> {
@@ -34,7 +36,7 @@ impl Direct {
             return Err(StoreError::Refused(format!("{request} was answered with bytes {start}..{end}")));
         }
         let promised_bytes = promised.end - promised.start;
-        let bytes = collect(result.into_stream()).await?;
+        let bytes = collect(result.into_stream().inspect(|_| self.line.moved())).await?;
         if bytes.len() as u64 != promised_bytes {
             return Err(StoreError::Transient(format!(
                 "{request} gave {} of {promised_bytes} bytes",
@@ -69,14 +71,20 @@ impl Store for Direct {
             Request::Create { path, content } => {
                 let options = PutOptions::from(PutMode::Create);
                 let put = self.objects.put_opts(path, content.clone(), options).await;
-                put.map(|_| Reply::Created).map_err(sort)
+                put.inspect(|_| self.line.moved()).map(|_| Reply::Created).map_err(sort)
             }
             Request::Get { .. } => self.get(request).await,
             Request::Delete { path } => {
                 self.objects.delete(path).await.map(|()| Reply::Deleted).map_err(sort)
             }
             Request::List { prefix } => {
-                let listed = self.objects.list(Some(prefix)).boxed().try_collect().await;
+                let listed = self
+                    .objects
+                    .list(Some(prefix))
+                    .inspect(|_| self.line.moved())
+                    .boxed()
+                    .try_collect()
+                    .await;
                 listed.map(Reply::Objects).map_err(sort)
             }
         }

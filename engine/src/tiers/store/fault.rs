@@ -18,6 +18,7 @@ use object_store::{
     ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) enum Fault {
     Truncate,
     /// The answer comes that much later.
     Delay(Duration),
+    /// Bodies come and go over a line that takes so many bytes a second, whoever they are for.
+    Slow(u64),
     /// PUT overwrites in spite of its condition; GET returns another part than asked for.
     Disobey,
     /// A PUT is answered and forgotten.
@@ -49,6 +52,8 @@ pub(crate) struct FaultyStore {
     storm: Mutex<Storm>,
     lag: Arc<Mutex<Lag>>,
     requests: AtomicUsize,
+    /// Until when the slow line is taken.
+    line: Arc<Mutex<Option<Instant>>>,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
 }
@@ -63,6 +68,7 @@ impl FaultyStore {
             storm: Mutex::new(Storm { random: Random(1), percent: 0 }),
             lag: Arc::default(),
             requests: AtomicUsize::new(0),
+            line: Arc::default(),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
         })
@@ -141,6 +147,9 @@ struct Lag {
     changes: VecDeque<(Path, Option<ObjectMeta>)>,
 }
 
+/// What comes over a slow line at a time.
+const SLOW_PART_BYTES: usize = 16 * 1024;
+
 /// Changes of which a list may not know.
 const RECENT: usize = 32;
 
@@ -187,6 +196,16 @@ impl Storm {
     }
 }
 
+/// Waits for a body's turn on the slow line.
+async fn pass(line: &Mutex<Option<Instant>>, bytes: usize, bytes_per_second: u64) {
+    let passed = {
+        let (now, mut taken) = (Instant::now(), line.lock());
+        let from = taken.map_or(now, |until| until.max(now));
+        *taken.insert(from + Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64))
+    };
+    tokio::time::sleep_until(passed).await;
+}
+
 fn broken(kind: HttpErrorKind) -> Error {
     let source = HttpError::new(kind, io::Error::from(io::ErrorKind::ConnectionReset));
     Error::Generic { store: "S3", source: Box::new(source) }
@@ -223,6 +242,9 @@ impl ObjectStore for FaultyStore {
         let fault = self.arrive().await?;
         let bytes = bytes::Bytes::from(content);
         let kept = if fault == Fault::Truncate { bytes.slice(..bytes.len() / 2) } else { bytes };
+        if let Fault::Slow(rate) = fault {
+            pass(&self.line, kept.len(), rate).await;
+        }
         if fault == Fault::Disobey {
             options.mode = PutMode::Overwrite;
         }
@@ -240,13 +262,28 @@ impl ObjectStore for FaultyStore {
             options.range = None;
         }
         let mut result = self.objects.get_opts(path, options).await?;
-        if fault == Fault::Truncate {
+        if matches!(fault, Fault::Truncate | Fault::Slow(_)) {
             let (meta, range) = (result.meta.clone(), result.range.clone());
             let bytes = result.bytes().await?;
-            let half = futures::stream::iter([Ok(bytes.slice(..bytes.len() / 2))]).boxed();
+            let stream = match fault {
+                Fault::Slow(rate) => {
+                    let starts = futures::stream::iter((0..bytes.len()).step_by(SLOW_PART_BYTES));
+                    let line = Arc::clone(&self.line);
+                    let part = move |start: usize| {
+                        let part = bytes.slice(start..bytes.len().min(start + SLOW_PART_BYTES));
+                        let line = Arc::clone(&line);
+                        async move {
+                            pass(&line, part.len(), rate).await;
+                            Ok(part)
+                        }
+                    };
+                    starts.then(part).boxed()
+                }
+                _ => futures::stream::iter([Ok(bytes.slice(..bytes.len() / 2))]).boxed(),
+            };
             let (attributes, extensions) = Default::default();
-            result =
-                GetResult { payload: GetResultPayload::Stream(half), meta, range, attributes, extensions };
+            let payload = GetResultPayload::Stream(stream);
+            result = GetResult { payload, meta, range, attributes, extensions };
         }
         answer(fault, result)
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
+use super::line::Line;
 use super::{CALL_LIMIT, RETRY_AFTER, Reply, Request, Store, StoreError};
 use crate::environment::Environment;
 
@@ -16,12 +17,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Repeats.
 pub(super) struct Retry {
     inner: Arc<dyn Store>,
+    line: Arc<Line>,
     environment: Environment,
 }
 
 impl Retry {
-    pub(super) fn new(inner: Arc<dyn Store>, environment: Environment) -> Self {
-        Retry { inner, environment }
+    pub(super) fn new(inner: Arc<dyn Store>, line: Arc<Line>, environment: Environment) -> Self {
+        Retry { inner, line, environment }
     }
 
     /// Between half and all of the longest pause, so that callers that failed together do not come back together.
@@ -39,15 +41,15 @@ impl Store for Retry {
         // No try begins after the deadline. One that moves much data may last beyond it, but a store that is gone is known
         // to be gone at the deadline, however large the request.
         let deadline = Instant::now() + CALL_LIMIT;
-        let end = deadline + request.transfer_allowance();
+        let allowance = request.transfer_allowance(&self.line);
         let unavailable = |reason| StoreError::Unavailable { reason, retry_after: RETRY_AFTER };
         let mut tries = 0;
         let mut last = None;
         loop {
-            let reason = match timeout_at(end, self.inner.call(request)).await {
-                Ok(Err(StoreError::Transient(reason))) => reason,
-                Ok(result) => return result,
-                Err(_) => {
+            let reason = match self.line.within(deadline, allowance, self.inner.call(request)).await {
+                Some(Err(StoreError::Transient(reason))) => reason,
+                Some(result) => return result,
+                None => {
                     return Err(unavailable(last.unwrap_or_else(|| format!("{request} was not answered"))));
                 }
             };

@@ -187,3 +187,49 @@ async fn a_trial_that_nobody_waits_for_closes_the_circuit() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(stack.circuit.failure(), None);
 }
+
+const MIB: u64 = 1 << 20;
+
+async fn parts(stack: &Stack, count: u64) -> Vec<Result<Reply, StoreError>> {
+    let part = |number: u64| {
+        let range = number % 4 * MIB..(number % 4 + 1) * MIB;
+        async move { stack.store.call(&Request::Get { path: Path::from("object"), range }).await }
+    };
+    futures::future::join_all((0..count).map(part)).await
+}
+
+/// More at once than one try alone has time for, and behind a queue.
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_gives_everybody_his_share() {
+    let store = FaultyStore::new(&[]);
+    let stack = stack(&store);
+    store.always(Fault::Slow(MIB * 5 / 4));
+    let object = |name: &str| Request::Create {
+        path: Path::from(name),
+        content: PutPayload::from(vec![7; 4 * MIB as usize]),
+    };
+    stack.store.call(&object("object")).await.unwrap();
+    let start = Instant::now();
+    let all = parts(&stack, 48).await;
+    assert!(all.iter().all(Result::is_ok), "{:?}", all.iter().find(|result| result.is_err()));
+    assert!(start.elapsed() > 3 * CALL_LIMIT);
+    let all = futures::future::join_all((0..8).map(|number| {
+        let (stack, request) = (stack.clone(), object(&format!("other-{number}")));
+        async move { stack.store.call(&request).await }
+    }));
+    assert!(all.await.iter().all(Result::is_ok));
+    assert_eq!(stack.meter.requests().failed, 0);
+}
+
+/// However much is under way.
+#[tokio::test(start_paused = true)]
+async fn a_line_over_which_nothing_comes_is_given_up_soon() {
+    let store = FaultyStore::new(&[Fault::Pass]);
+    let stack = stack(&store);
+    let content = PutPayload::from(vec![7; 4 * MIB as usize]);
+    stack.store.call(&Request::Create { path: Path::from("object"), content }).await.unwrap();
+    store.always(Fault::Delay(Duration::from_secs(3600)));
+    let start = Instant::now();
+    assert!(parts(&stack, 48).await.iter().all(Result::is_err));
+    assert!(start.elapsed() < 2 * CALL_LIMIT, "{:?}", start.elapsed());
+}
