@@ -122,10 +122,15 @@ async fn tidy_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
     if pace.minute_is_over(now) {
         results.push(volume.write_back().await);
         results.push(volume.fold_accesses().await);
+    } else if volume.access_log.has_many() {
+        results.push(volume.fold_accesses().await);
     }
-    results.push(volume.collect_garbage().await);
     results.push(volume.reseal(now).await);
-    results.push(volume.release_segments(now).await);
+    // Both look at all segments.
+    if pace.segments_are_due(volume.store.committed()) {
+        results.push(volume.collect_garbage().await);
+        results.push(volume.release_segments(now).await);
+    }
     results.into_iter().collect()
 }
 
@@ -136,12 +141,15 @@ struct Pace {
     last_minute: Duration,
     /// The last record in the last round.
     committed: Option<Lsn>,
+    /// Rounds since the last one in which anything was changed.
+    idle_rounds: u32,
     failing: bool,
     pause: Duration,
 }
 
 impl Pace {
     const FOLD_EVERY: Duration = Duration::from_secs(10);
+    const IDLE_ROUNDS: u32 = 5;
     const MINUTE: Duration = Duration::from_secs(60);
 
     /// Whether few pieces are to be folded, too.
@@ -156,6 +164,12 @@ impl Pace {
     /// Whether nothing was changed since the last round: what is folded then is in nobody's way, and the next burst has all the room.
     fn is_idle(&mut self, committed: Lsn) -> bool {
         self.committed.replace(committed) == Some(committed)
+    }
+
+    /// Whether segments are looked at: after each change, and now and then while nothing changes.
+    fn segments_are_due(&mut self, committed: Lsn) -> bool {
+        self.idle_rounds = if self.is_idle(committed) { self.idle_rounds + 1 } else { 0 };
+        self.idle_rounds.is_multiple_of(Self::IDLE_ROUNDS)
     }
 
     /// Reports the first of a row of failures, and pauses before the next try.

@@ -14,9 +14,10 @@ pub struct Pin {
 
 impl Pin {
     pub(super) fn new(volume: &Arc<Volume>, inode: InodeId) -> Result<Self> {
-        // Counted first, so that a removal either sees the pin or happened before the look.
+        // Counted first, so that a removal either sees the pin or is over before the look.
         volume.pins.add(inode);
         let pin = Pin { volume: Arc::clone(volume), inode };
+        volume.store.wait_for_change();
         volume.stored_inode(inode)?;
         Ok(pin)
     }
@@ -32,6 +33,8 @@ impl Drop for Pin {
         if !self.volume.pins.remove(self.inode) {
             return;
         }
+        // A removal that saw the pin left an orphan: here it is seen, or the removal does not see the pin.
+        self.volume.store.wait_for_change();
         match self.volume.stored_inode(self.inode) {
             Ok(record) if record.links == 0 => {
                 if let Err(error) = self.volume.release_orphan(self.inode) {

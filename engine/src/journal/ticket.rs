@@ -84,6 +84,14 @@ impl Ticket {
         Ticket(Claim::Record(Record { progress, lsn }))
     }
 
+    /// The ticket, if the change was accepted: for those who do more when it was, or do not wait for it.
+    pub(crate) fn accepted(self) -> Result<Ticket> {
+        match self.0 {
+            Claim::Refused(error) => Err((*error).clone()),
+            claim => Ok(Ticket(claim)),
+        }
+    }
+
     /// For a change that was not applied: the error comes out where durability is awaited.
     pub(crate) fn refused(error: Error) -> Ticket {
         Ticket(Claim::Refused(Arc::new(error)))

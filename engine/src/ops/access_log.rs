@@ -18,20 +18,30 @@ pub(crate) struct AccessLog {
     cold_reads: Mutex<BTreeSet<InodeId>>,
 }
 
-/// Files whose access is held in memory at once; more wake the fold early and are dropped meanwhile.
+/// Files whose access is held in memory at once; more are dropped.
 const ACCESSES_MAX: usize = 100_000;
+/// Files from which on their accesses are folded early.
+const ACCESSES_MANY: usize = ACCESSES_MAX / 4;
 /// Files whose cold read is remembered for promotion; more are forgotten until they are read again.
 const COLD_READS_MAX: usize = 10_000;
 
 impl AccessLog {
-    /// Notes an access to data.
-    pub(crate) fn touch(&self, inode: InodeId, now: Timestamp) {
+    /// Notes an access to data; true if that made them many.
+    pub(crate) fn touch(&self, inode: InodeId, now: Timestamp) -> bool {
         let mut accesses = self.accesses.lock();
         if let Some(last) = accesses.get_mut(&inode) {
             *last = now;
-        } else if accesses.len() < ACCESSES_MAX {
+            return false;
+        }
+        if accesses.len() < ACCESSES_MAX {
             accesses.insert(inode, now);
         }
+        accesses.len() == ACCESSES_MANY
+    }
+
+    /// Whether there are so many that they should be folded before their time.
+    pub(crate) fn has_many(&self) -> bool {
+        self.accesses.lock().len() >= ACCESSES_MANY
     }
 
     /// The last access that is not folded yet.

@@ -28,6 +28,8 @@ use crate::volume::{Change, Look, Volume};
 
 /// Bytes at which a record of a flush gets no more parts. One more part joins with the pieces of three slots at most.
 const FLUSH_BYTES_ENOUGH: usize = RECORD_BYTES_MAX - 512 * 1024;
+/// Parts that are put into a slot at once.
+const SLOT_PARTS_MAX: usize = 1024;
 
 /// A whole slot: nothing of what is stored there shows through. It becomes one block, also where the file was written at random.
 struct WholeBlock {
@@ -88,8 +90,12 @@ impl Volume {
         let mut steps = VecDeque::from(steps(&plan, &addresses));
         let mut step = steps.pop_front().unwrap_or_default();
         loop {
-            let Some(ticket) = self.flush_step(inode, id, job, &mut step, steps.is_empty())? else {
-                return Ok(None);
+            let ticket = match self.flush_step(inode, id, job, &mut step, steps.is_empty()) {
+                Ok(Some(ticket)) => ticket,
+                given_up => {
+                    self.count_unused(std::iter::once(&step).chain(&steps))?;
+                    return given_up;
+                }
             };
             if step.is_done() {
                 match steps.pop_front() {
@@ -129,8 +135,15 @@ impl Volume {
         while change.record_bytes() < FLUSH_BYTES_ENOUGH
             && let Some(part) = step.parts.pop_front()
         {
-            add_pieces(&mut change, inode, &mut new, std::slice::from_ref(&part))?;
             end = end.max(part.0 + part.1.len() as u64);
+            let mut of_slot = vec![part];
+            // To look at a slot once for each of its parts takes the square of their number.
+            while let Some(next) = step.parts.pop_front_if(|(at, data)| lies_with(&of_slot, *at, data.len()))
+            {
+                end = end.max(next.0 + next.1.len() as u64);
+                of_slot.push(next);
+            }
+            add_pieces(&mut change, inode, &mut new, &of_slot)?;
         }
         let last = last && step.is_done();
         // Also before the last step: a crash after it must not leave data behind the end of the file, or out of the age index.
@@ -142,7 +155,20 @@ impl Volume {
             change.cut_buffer(inode, Cut::Flushed);
         }
         change.update_inode(inode, &old, new);
-        Ok(Some(change.commit()))
+        Ok(Some(change.commit().accepted()?))
+    }
+
+    /// Blocks that were appended and that nothing will point to are garbage, which is collected by what the segments say of it.
+    fn count_unused<'a>(&self, steps: impl Iterator<Item = &'a FlushStep>) -> Result<()> {
+        let unused: Vec<_> = steps.flat_map(|step| &step.extents).collect();
+        if !unused.is_empty() {
+            let mut change = self.begin()?;
+            for (_, address) in unused {
+                change.count_unused(Tier::Standard, address)?;
+            }
+            drop(change.commit());
+        }
+        Ok(())
     }
 
     /// Appends blocks to Standard, in requests of bounded size. The caller holds `data_writes`.
@@ -168,6 +194,7 @@ impl Volume {
 
     /// Makes room in the buffer, by flushing, before more data is taken in.
     pub(crate) async fn relieve_buffer(&self, coming: u64) -> Result<()> {
+        let mut failure = None;
         for inode in self.buffer.inodes() {
             if self.buffer.bytes() + coming <= self.budgets.write_buffer_bytes {
                 break;
@@ -175,11 +202,22 @@ impl Volume {
             match self.flush(inode).await {
                 Ok(ticket) => drop(ticket),
                 Err(Error::Stale) => {}
-                Err(error) => return Err(error),
+                Err(error @ (Error::Halted { .. } | Error::NoSpace)) => return Err(error),
+                // The others have room to give as well.
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(())
+        let is_full = self.buffer.bytes() + coming > self.budgets.write_buffer_bytes;
+        failure.filter(|_| is_full).map_or(Ok(()), Err)
     }
+}
+
+/// Whether a part lies in the slot of these, and not much is there yet.
+fn lies_with(parts: &[(u64, Bytes)], at: u64, length: usize) -> bool {
+    let slot = parts.first().map(|(first, _)| BlockIndex::of_byte(*first).slot());
+    parts.len() < SLOT_PARTS_MAX
+        && slot == Some(BlockIndex::of_byte(at).slot())
+        && slot == Some(BlockIndex::of_byte(at + (length as u64).saturating_sub(1)).slot())
 }
 
 /// How many of the blocks go into one append.

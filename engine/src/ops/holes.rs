@@ -16,7 +16,7 @@ use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
 use crate::limits::{FILE_SIZE_MAX, RECORD_EXTENTS_MAX};
 use crate::records::{Content, Inode, key};
-use crate::volume::Volume;
+use crate::volume::{Look, Volume};
 
 impl Volume {
     /// Makes a hole of a range.
@@ -147,10 +147,19 @@ impl Volume {
             _ => u64::MAX,
         };
         known = known.min(full(rows.len(), rows.last().and_then(|(row, _)| key::piece_block(row))));
-        for (row, value) in rows {
-            let (from, end) = crate::volume::piece_row(row, &value)?.bounds();
-            spans.push(Span { from, end });
-        }
+        let rows = if known > slot.start() {
+            rows.into_iter()
+                .map(|(row, value)| crate::volume::piece_row(row, &value))
+                .collect::<Result<_>>()?
+        } else {
+            // There are more in this slot alone.
+            known = slot.next_slot().start();
+            self.store.pieces(content, slot, slot.next_slot())?
+        };
+        spans.extend(rows.iter().map(|row| {
+            let (from, end) = row.bounds();
+            Span { from, end }
+        }));
         let (start, end) = key::extents(content, slot, None);
         let rows = self.store.scan(&start, &end, ROWS)?;
         known = known.min(full(rows.len(), rows.last().and_then(|(row, _)| key::extent_block(row))));

@@ -94,7 +94,9 @@ impl Volume {
             self.access_log.note_cold_read(inode);
         }
         let bases = self.open_shown(content, &extents, span).await?;
-        self.access_log.touch(inode, self.environment.clock.now());
+        if self.access_log.touch(inode, self.environment.clock.now()) {
+            self.upkeep.wake();
+        }
         let mut over: Vec<_> = pieces.into_iter().map(|row| (row.bounds().0, row.piece.bytes)).collect();
         over.extend(layers);
         Ok(ReadData { parts: cut_parts(&bases, &over, span), end_of_file })

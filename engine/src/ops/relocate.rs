@@ -230,6 +230,9 @@ impl Volume {
                 *swung.bytes.entry(one.inode).or_default() += bytes;
             } else {
                 swung.skipped += 1;
+                for address in addresses {
+                    change.count_unused(to, address)?;
+                }
             }
             extents += new.len();
             if extents >= UPKEEP_EXTENTS_MAX || change.record_bytes() > RECORD_BYTES_ENOUGH {

@@ -2,6 +2,7 @@
 
 mod cases;
 mod invariants;
+mod pieces;
 mod random;
 mod steady;
 

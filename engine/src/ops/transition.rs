@@ -79,6 +79,11 @@ impl Volume {
             }
             if pack.bytes >= self.budgets.object_bytes {
                 self.ship(pack, to, done).await?;
+                // It went with the pack. Somebody may have waited for it.
+                if from.is_some() && !self.locks.try_add(inode, &mut pack.locks) {
+                    done.skipped += 1;
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -14,6 +14,9 @@ use crate::limits::{BLOCK_BYTES, BLOCK_PIECES_MAX, FILE_SIZE_MAX, PIECE_FLUSH_BY
 use crate::records::{Content, Inode, Piece, key};
 use crate::volume::{CHANGE_RESERVATION, Change, Look, PieceRow, Volume, age_key};
 
+/// Data that is copied when it is taken into the buffer.
+const COPIED_BYTES_MAX: usize = 64 * 1024;
+
 impl Volume {
     pub(crate) async fn write(
         &self,
@@ -75,6 +78,8 @@ impl Volume {
         if new != stored {
             change.update_inode(inode, &stored, new);
         }
+        // A small part would keep all of what it was received in, which is not counted.
+        let data = if data.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&data) } else { data };
         self.buffer.insert(inode, offset, data, change.now(), number);
         Ok(change.commit())
     }
@@ -112,7 +117,14 @@ impl Volume {
         record.mtime = stamp.now;
         record.last_access = record.last_access.max(stamp.now);
         enter_age_index(change, inode, record);
-        self.bump(inode, record, stamp.now);
+        match stamp.who {
+            Some(_) => self.bump(inode, record, stamp.now),
+            // The write bumped it when it was taken in. Another number would have clients drop what they have of the file.
+            None => {
+                record.change_ceiling = record.change_ceiling.max(record.change);
+                record.ctime = record.ctime.max(stamp.now);
+            }
+        }
     }
 }
 
@@ -145,7 +157,7 @@ pub(super) fn enter_age_index(change: &mut Change<'_>, inode: InodeId, record: &
     }
 }
 
-/// Splits ranges where slots end and puts each part as a piece, in place of those that it covers.
+/// Splits ranges, which do not overlap, where slots end and puts the parts as pieces, in place of those that they cover.
 pub(super) fn add_pieces(
     change: &mut Change<'_>,
     inode: InodeId,
@@ -153,59 +165,93 @@ pub(super) fn add_pieces(
     ranges: &[(u64, Bytes)],
 ) -> Result<()> {
     let Content::File { id, piece_bytes, .. } = &mut record.content else { return Err(Error::WrongType) };
-    for (offset, data) in ranges {
-        let mut rest = data.clone();
-        let mut at = *offset;
-        while !rest.is_empty() {
-            let slot = BlockIndex::of_byte(at).slot();
-            let within = at - slot.start();
-            let room = usize::try_from(BLOCK_BYTES - within).unwrap_or(usize::MAX);
-            let bytes = rest.split_to(room.min(rest.len()));
-            at += bytes.len() as u64;
-            let piece = Piece { inode, offset: u32::try_from(within).unwrap_or(0), bytes };
-            let pieces =
-                if *piece_bytes > 0 { change.pieces(*id, slot, slot.next_slot())? } else { Vec::new() };
-            *piece_bytes -= total_bytes(&pieces);
-            let joined = place_piece(change, (*id, slot), pieces, piece);
-            *piece_bytes += joined;
+    let parts = ranges.iter().flat_map(|(offset, data)| split_at_slots(inode, *offset, data.clone()));
+    let mut parts = parts.peekable();
+    while let Some((slot, first)) = parts.next() {
+        let mut new = vec![first];
+        while let Some((_, next)) = parts.next_if(|(of, _)| *of == slot) {
+            new.push(next);
         }
+        let pieces = if *piece_bytes > 0 { change.pieces(*id, slot, slot.next_slot())? } else { Vec::new() };
+        *piece_bytes -= total_bytes(&pieces);
+        *piece_bytes += place_pieces(change, (*id, slot), pieces, new);
     }
     Ok(())
+}
+
+fn split_at_slots(inode: InodeId, offset: u64, data: Bytes) -> impl Iterator<Item = (BlockIndex, Piece)> {
+    let (mut rest, mut at) = (data, offset);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let slot = BlockIndex::of_byte(at).slot();
+        let within = at - slot.start();
+        let room = usize::try_from(BLOCK_BYTES - within).unwrap_or(usize::MAX);
+        let bytes = rest.split_to(room.min(rest.len()));
+        at += bytes.len() as u64;
+        Some((slot, Piece { inode, offset: u32::try_from(within).unwrap_or(0), bytes }))
+    })
 }
 
 fn total_bytes(pieces: &[PieceRow]) -> u64 {
     pieces.iter().map(|row| row.piece.bytes.len() as u64).sum()
 }
 
-/// Puts a piece over the others of its slot; returns the bytes of all of them. Those that it covers go, and when there are too
-/// many they are joined.
-fn place_piece(
+fn end_of(piece: &Piece) -> u64 {
+    u64::from(piece.offset) + piece.bytes.len() as u64
+}
+
+/// Puts pieces, which do not overlap, over the others of their slot; returns the bytes of all of them. Those that one of them covers go,
+/// and when there are too many they are joined.
+fn place_pieces(
     change: &mut Change<'_>,
     (content, slot): (ContentId, BlockIndex),
     pieces: Vec<PieceRow>,
-    new: Piece,
+    new: Vec<Piece>,
 ) -> u64 {
     let lsn = change.lsn();
-    let end = |piece: &Piece| u64::from(piece.offset) + piece.bytes.len() as u64;
-    let (covered, mut kept): (Vec<_>, Vec<_>) =
-        pieces.into_iter().partition(|row| row.piece.offset >= new.offset && end(&row.piece) <= end(&new));
+    let is_covered =
+        |old: &Piece| new.iter().any(|new| old.offset >= new.offset && end_of(old) <= end_of(new));
+    let (covered, kept): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|row| is_covered(&row.piece));
     for row in covered {
         change.delete(row.key.to_vec());
     }
-    if kept.len() < BLOCK_PIECES_MAX {
-        change.put(key::piece(content, slot, lsn, new.offset), new.encode());
-        return total_bytes(&kept) + new.bytes.len() as u64;
+    // Of one record no piece may lie over another one: which is the newer could not be told.
+    let meets = |old: &Piece| {
+        new.iter().any(|new| u64::from(old.offset) < end_of(new) && u64::from(new.offset) < end_of(old))
+    };
+    let clashes = kept.iter().any(|row| key::piece_lsn(&row.key) == Some(lsn) && meets(&row.piece));
+    let mut put =
+        |offset: u32, piece: &Piece| change.put(key::piece(content, slot, lsn, offset), piece.encode());
+    if !clashes && !are_many(&kept) {
+        new.iter().for_each(|piece| put(piece.offset, piece));
+        return total_bytes(&kept) + new.iter().map(|piece| piece.bytes.len() as u64).sum::<u64>();
     }
+    let Some(inode) = new.first().map(|piece| piece.inode) else { return total_bytes(&kept) };
     let mut joined = RangeMap::default();
-    for row in kept.drain(..) {
-        change.delete(row.key.to_vec());
-        joined.insert(u64::from(row.piece.offset), row.piece.bytes);
+    let old = kept.iter().map(|row| &row.piece);
+    for piece in old.chain(&new) {
+        joined.insert(u64::from(piece.offset), piece.bytes.clone());
     }
-    let inode = new.inode;
-    joined.insert(u64::from(new.offset), new.bytes);
+    for row in &kept {
+        change.delete(row.key.to_vec());
+    }
     for (offset, bytes) in joined.joined() {
         let piece = Piece { inode, offset: u32::try_from(offset).unwrap_or(0), bytes };
         change.put(key::piece(content, slot, lsn, piece.offset), piece.encode());
     }
     joined.bytes()
 }
+
+/// Whether pieces are worth joining: there are many that did not come of the last join, and as many as did. So pieces that do not
+/// touch are not written again and again, and what a fold gathered mostly stays.
+fn are_many(pieces: &[PieceRow]) -> bool {
+    let of_one_record = pieces.chunk_by(|one, next| key::piece_lsn(&one.key) == key::piece_lsn(&next.key));
+    let joined = of_one_record.map(<[PieceRow]>::len).max().unwrap_or(0);
+    let others = (pieces.len() - joined).saturating_add(1);
+    pieces.len() <= JOINED_MAX && others >= BLOCK_PIECES_MAX.max(pieces.len().div_ceil(2))
+}
+
+/// More are not joined: the record would become too large.
+const JOINED_MAX: usize = 3072;

@@ -353,7 +353,8 @@ fn swing_own(
 ) -> Result<()> {
     if change.get(&key::extent(content, block))? == Some(extent.encode().into()) {
         let new = Extent::whole(extent.tier, address);
-        change.replace_extent((content, block), Some(extent), Some(&new))?;
+        change.replace_extent((content, block), Some(extent), Some(&new))
+    } else {
+        change.count_unused(extent.tier, &address)
     }
-    Ok(())
 }

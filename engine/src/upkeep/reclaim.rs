@@ -54,6 +54,8 @@ impl Volume {
     /// Releases unlinked inodes that nobody has pinned, and from now on releases each when its last pin is dropped.
     pub(crate) async fn release_orphans(&self) -> Result<()> {
         self.keep_orphans.store(false, Ordering::Release);
+        // Whoever saw that they are kept has put his into the set after this.
+        self.store.wait_for_change();
         let (mut from, end) = key::family(b'o', b"");
         loop {
             let rows = self.store.scan(&from, &end, CONTENTS_MAX)?;

@@ -6,13 +6,15 @@ use crate::volume::Volume;
 impl Volume {
     /// Flushes every file that has data in the buffer.
     pub(crate) async fn write_back(&self) -> Result<()> {
+        let mut failure = None;
         for inode in self.buffer.inodes() {
             match self.flush(inode).await {
                 Ok(ticket) => drop(ticket),
                 Err(Error::Stale) => {}
-                Err(error) => return Err(error),
+                Err(error @ (Error::Halted { .. } | Error::NoSpace)) => return Err(error),
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 }

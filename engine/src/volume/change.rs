@@ -8,11 +8,13 @@ use super::{Look, Volume, look};
 use crate::attributes::{FileKind, Timestamp};
 use crate::broken::{Broken, broken};
 use crate::buffer::{Cut, DirtyView};
+use crate::data::BlockAddress;
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
 use crate::journal::Ticket;
 use crate::metadata::Transaction;
 use crate::records::{Content, Extent, Inode, SegmentRecord, SegmentState, Totals, key};
+use crate::tiering::Tier;
 
 /// One atomic change. It holds the sequencer; dropping it changes nothing.
 pub(crate) struct Change<'a> {
@@ -171,7 +173,7 @@ impl<'a> Change<'a> {
         let same_block = matches!((old, new), (Some(old), Some(new)) if old.address == new.address);
         if let Some(new) = new {
             let first = !same_block && !self.has_references(new)?;
-            let segment = self.segment(new)?;
+            let segment = self.segment(new.tier, &new.address)?;
             if first {
                 segment.live_bytes += u64::from(new.address.sealed_bytes);
                 segment.written_bytes += u64::from(new.address.sealed_bytes);
@@ -189,7 +191,7 @@ impl<'a> Change<'a> {
             self.delete(key::reference(&old.address, content, block));
         }
         if !same_block && !self.has_references(old)? && !broken(Broken::CounterNotMoved) {
-            let segment = self.segment(old)?;
+            let segment = self.segment(old.tier, &old.address)?;
             segment.live_bytes = segment.live_bytes.saturating_sub(u64::from(old.address.sealed_bytes));
         }
         Ok(())
@@ -204,18 +206,19 @@ impl<'a> Change<'a> {
         Ok(!self.transaction.scan(&from, &end, 1)?.is_empty())
     }
 
-    fn segment(&mut self, extent: &Extent) -> Result<&mut SegmentRecord> {
-        let id = extent.address.segment;
+    /// Counts a block that was written and that nothing will point to, because what it was written for was changed meanwhile.
+    pub(crate) fn count_unused(&mut self, tier: Tier, address: &BlockAddress) -> Result<()> {
+        self.segment(tier, address)?.written_bytes += u64::from(address.sealed_bytes);
+        Ok(())
+    }
+
+    fn segment(&mut self, tier: Tier, address: &BlockAddress) -> Result<&mut SegmentRecord> {
+        let id = address.segment;
         let record = match self.segments.get(&id) {
             Some(record) => *record,
             None => match self.transaction.get(&key::segment(id))? {
                 Some(bytes) => decode_segment(id, &bytes)?,
-                None => SegmentRecord {
-                    tier: extent.tier,
-                    state: SegmentState::InUse,
-                    live_bytes: 0,
-                    written_bytes: 0,
-                },
+                None => SegmentRecord { tier, state: SegmentState::InUse, live_bytes: 0, written_bytes: 0 },
             },
         };
         Ok(self.segments.entry(id).or_insert(record))

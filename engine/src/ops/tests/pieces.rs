@@ -1,0 +1,102 @@
+//! Small writes that lie in the metadata as pieces: how they are put over one another, and how many.
+
+use super::*;
+use crate::identity::BlockIndex;
+use crate::ops::relocate::Select;
+use crate::{SeekFor, Sought};
+
+/// Offsets in one slot, from which pieces of a byte do not touch.
+fn apart(count: u64) -> impl Iterator<Item = u64> {
+    (0..count).map(|number| number * 16)
+}
+
+#[tokio::test]
+async fn the_newest_is_seen_where_joined_pieces_and_new_ones_of_one_record_meet() {
+    let world = World::new().await;
+    let file = world.create("file").await;
+    let mut expected = vec![0; 62_000];
+    // They touch, so that they become one piece when they are joined.
+    for number in 0..40 {
+        world.write(file, 60_000 + number * 8, &[1; 8], Stability::FileSync).await;
+    }
+    expected[60_000..60_320].fill(1);
+    // More than are put at once, and the last one lies over the beginning of that piece.
+    for number in 0..1024_usize {
+        world.write(file, number as u64 * 2, &[2], Stability::Unstable).await;
+        expected[number * 2] = 2;
+    }
+    world.write(file, 59_900, &[3; 200], Stability::Unstable).await;
+    expected[59_900..60_100].fill(3);
+    world.write(file, 61_999, &[4], Stability::Unstable).await;
+    expected[61_999] = 4;
+    world.volume.commit(file).await.unwrap().durable().await.unwrap();
+    assert!(world.read(file).await == expected);
+    world.check();
+    world.fold().await;
+    assert!(world.read(file).await == expected);
+}
+
+#[tokio::test]
+async fn pieces_that_do_not_touch_are_not_written_again_and_again() {
+    let world = World::new().await;
+    let file = world.create("file").await;
+    for offset in apart(1000) {
+        world.write(file, offset, &[1], Stability::FileSync).await;
+    }
+    let before = world.volume.store.statistics().overlay_bytes;
+    for offset in apart(100) {
+        world.write(file, 16_000 + offset, &[2], Stability::FileSync).await;
+    }
+    let taken = world.volume.store.statistics().overlay_bytes - before;
+    assert!(taken < 100 * 1000, "{taken} bytes for 100 pieces of a byte");
+    world.check();
+    let read = world.read(file).await;
+    assert!(read.iter().enumerate().all(|(at, byte)| (*byte != 0) == (at % 16 == 0)));
+}
+
+#[tokio::test]
+async fn seek_gets_past_a_slot_of_many_pieces() {
+    let world = World::new().await;
+    let file = world.create("file").await;
+    for offset in apart(2000) {
+        world.write(file, offset, &[1], Stability::FileSync).await;
+    }
+    world.write(file, 100_000, &[1; 5000], Stability::FileSync).await;
+    let seek = |offset, wanted| world.volume.seek(file, offset, wanted).unwrap();
+    assert_eq!(seek(0, SeekFor::Hole), Sought::At(1));
+    assert_eq!(seek(1, SeekFor::Data), Sought::At(16));
+    assert_eq!(seek(31_985, SeekFor::Data), Sought::At(100_000));
+    assert_eq!(seek(100_000, SeekFor::Hole), Sought::At(105_000));
+}
+
+#[tokio::test]
+async fn a_flush_changes_nothing_that_users_see() {
+    let world = World::new().await;
+    let file = world.create("file").await;
+    for bytes in [100, 300_000] {
+        world.write(file, 0, &vec![1; bytes], Stability::Unstable).await;
+        let before = world.volume.attributes(file).unwrap();
+        world.volume.commit(file).await.unwrap().durable().await.unwrap();
+        let after = world.volume.attributes(file).unwrap();
+        assert_eq!((after.change, after.ctime, after.mtime), (before.change, before.ctime, before.mtime));
+        world.write(file, 0, &[2], Stability::FileSync).await;
+        assert!(world.volume.attributes(file).unwrap().change > after.change);
+    }
+}
+
+/// What was appended in vain is garbage that the segment knows of.
+#[tokio::test]
+async fn blocks_that_nothing_points_to_are_counted() {
+    let world = World::new().await;
+    let file = world.file("file", &noise(1, 128 << 10)).await;
+    world.write(file, 0, &[1; 100], Stability::FileSync).await;
+    let gathered = world.volume.gather(file, Select::WithPieces, BlockIndex(0), 100).await.unwrap();
+    world.write(file, 0, &[2; 200], Stability::FileSync).await;
+    let swung = world.volume.write_and_swing(&gathered.moves, Tier::Standard).await.unwrap();
+    assert_eq!(swung.skipped, 1);
+    let rows = world.volume.segments().unwrap();
+    let live: u64 = rows.values().map(|row| row.live_bytes).sum();
+    let written: u64 = rows.values().map(|row| row.written_bytes).sum();
+    assert!(live >= 128 << 10 && written >= live + (64 << 10), "{live} of {written}");
+    world.check();
+}
