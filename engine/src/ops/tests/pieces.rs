@@ -37,6 +37,20 @@ async fn the_newest_is_seen_where_joined_pieces_and_new_ones_of_one_record_meet(
 }
 
 #[tokio::test]
+async fn a_later_part_of_a_flush_lies_over_what_an_earlier_one_had_joined() {
+    let world = World::new().await;
+    let file = world.create("file").await;
+    for number in 0..40 {
+        world.write(file, 1000 + number * 8, &[1; 8], Stability::FileSync).await;
+    }
+    world.write(file, 0, &[2; 10], Stability::Unstable).await;
+    world.write(file, 900, &[3; 200], Stability::Unstable).await;
+    world.volume.commit(file).await.unwrap().durable().await.unwrap();
+    let read = world.read(file).await;
+    assert_eq!((read[899], read[1050], read[1099], read[1100]), (0, 3, 3, 1));
+}
+
+#[tokio::test]
 async fn pieces_that_do_not_touch_are_not_written_again_and_again() {
     let world = World::new().await;
     let file = world.create("file").await;
