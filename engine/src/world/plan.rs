@@ -198,8 +198,14 @@ impl Life {
         let operations = 1 + chance.below(most);
         let clients = 1 + chance.below(3);
         let large = chance.one_in(4);
-        let clients: Vec<Vec<Op>> =
+        let mut clients: Vec<Vec<Op>> =
             (0..clients).map(|_| (0..operations).map(|_| Op::any(chance, large)).collect()).collect();
+        if chance.one_in(10)
+            && let Some(client) = clients.first_mut()
+        {
+            let at = chance.below(operations + 1) as usize;
+            client.splice(at..at, Op::small_writes(chance));
+        }
         // A start takes some twenty steps and more, an operation some five: a crash may come in any of them.
         let steps = 20 + u64::from(operations) * 12;
         let step = if chance.one_in(4) { 1 + chance.number() % 40 } else { 1 + chance.number() % steps };
@@ -228,6 +234,27 @@ impl Life {
 }
 
 impl Op {
+    /// What a log or a database does to a few pages: small writes, durable each, and then some that are committed together.
+    fn small_writes(chance: &mut Chance) -> Vec<Op> {
+        let file = chance.byte(16);
+        let start = chance.below(4) * 65_536 + chance.below(50_000);
+        let (step, within) = (1 + chance.below(40), 200 + chance.below(3000));
+        let mut write = |at: u32, most: u32, stability| {
+            let length = 1 + chance.below(most);
+            Op::Write { file, offset: start + at, length, stability }
+        };
+        let mut operations: Vec<Op> =
+            (0..40).map(|number| write(number * step % within, step, Stability::FileSync)).collect();
+        let mut at = 0;
+        for _ in 0..4 {
+            operations.push(write(at, within / 4, Stability::Unstable));
+            at += within / 3;
+        }
+        operations.extend([Op::Commit { file }, Op::Read { file }]);
+        // Some are left out at the beginning, so that those that are joined are of any number.
+        operations.split_off(chance.below(20) as usize)
+    }
+
     fn any(chance: &mut Chance, large: bool) -> Op {
         let file = chance.byte(16);
         let (directory, name) = (chance.byte(4), chance.byte(NAMES));
