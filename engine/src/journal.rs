@@ -119,9 +119,9 @@ impl Journal {
     /// Gives back the files whose records all stand in durable checkpoints (D3).
     pub(crate) fn trim(&self, covered: Lsn) {
         for path in self.ledger.trim(covered) {
-            self.supply.recycle(path.clone());
+            let given_back = self.supply.recycle(path.clone());
             self.ledger.recycled(&path);
-            self.given_back.fetch_add(1, Ordering::Relaxed);
+            self.given_back.fetch_add(u64::from(given_back), Ordering::Relaxed);
         }
     }
 

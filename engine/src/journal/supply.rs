@@ -199,12 +199,14 @@ impl Supply {
         Ok(())
     }
 
-    /// Takes back a file that is covered by checkpoints. It is offered again only when its old name is durably gone.
-    pub(super) fn recycle(&self, path: PathBuf) {
-        if let Err(error) = self.try_recycle(&path) {
+    /// Takes back a file that is covered by checkpoints; whether it could be. It is offered again only when its old name is durably gone.
+    pub(super) fn recycle(&self, path: PathBuf) -> bool {
+        let recycled = self.try_recycle(&path);
+        if let Err(error) = &recycled {
             // The file is covered, so that leaving it there costs space only; the next open removes it.
             tracing::warn!(file = %path.display(), %error, "a journal file could not be recycled");
         }
+        recycled.is_ok()
     }
 
     fn try_recycle(&self, path: &Path) -> Result<()> {

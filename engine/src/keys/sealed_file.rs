@@ -17,6 +17,7 @@ use crate::disk::{publish, read_small};
 use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
 use crate::identity::KeyGeneration;
+use crate::keys::SEAL_BYTES;
 
 const HEADER_BYTES: usize = 46;
 
@@ -34,6 +35,9 @@ pub(crate) struct SealedFile {
 impl SealedFile {
     /// Replaces the file durably.
     pub(crate) fn publish(&self, home: &Home, path: &Path, content: &[u8]) -> Result<()> {
+        if HEADER_BYTES + content.len() + SEAL_BYTES > self.length_max {
+            return Err(Error::Invalid { what: "a file that would be too long to be read again" });
+        }
         let id = home.random_id();
         let (generation, key) = home.keys.sealing();
         let mut header = Writer::with_capacity(HEADER_BYTES);

@@ -50,6 +50,27 @@ pub(crate) struct MergePlan {
     files: Vec<FileEntry>,
 }
 
+impl MergePlan {
+    /// The plan, or what of it there is room for: the oldest deltas, as many as are worth it. `None` if nothing is.
+    fn within(&self, free: u64) -> Option<MergePlan> {
+        let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
+        if bytes <= free {
+            return Some(self.clone());
+        }
+        let mut room = free;
+        let deltas = self.files.iter().filter(|file| file.kind == Kind::Delta).take_while(|file| {
+            let fits = file.bytes <= room;
+            room = room.saturating_sub(file.bytes);
+            fits
+        });
+        let files: Vec<FileEntry> = deltas.copied().collect();
+        (files.len() > DELTAS_MAX).then_some(MergePlan { kind: Kind::Delta, files })
+    }
+}
+
+/// Files in the manifest, below what it could say of them and what a process may open.
+const FILES_MAX: usize = 512;
+
 impl Checkpoints {
     /// Makes the directory and an empty manifest.
     pub(crate) fn create(home: &Home, directory: &Path) -> Result<()> {
@@ -96,6 +117,8 @@ impl Checkpoints {
         let manifest = self.manifest();
         let names =
             self.home.disk.list(&self.directory).map_err(Error::io("cannot list", &self.directory))?;
+        // Whoever gave the manifest its name may have been killed before that was durable, and the old one names what goes now.
+        self.home.disk.sync_directory(&self.directory).map_err(Error::io("cannot sync", &self.directory))?;
         for name in names {
             let known = name == manifest::NAME || manifest.files.iter().any(|file| file.name() == name);
             if !known {
@@ -125,6 +148,10 @@ impl Checkpoints {
 
     /// Makes the changes of a frozen map durable as a delta. After an error the same may be tried again: it is a new file then.
     pub(crate) fn add_delta(&self, frozen: &Frozen) -> Result<()> {
+        if self.manifest.lock().files.len() >= FILES_MAX {
+            // Merging is behind for want of space, and a manifest of any length could not be read again.
+            return Err(Error::NoSpace);
+        }
         let range = (frozen.first, frozen.last);
         let entries = frozen.lasting().map(|(key, value)| Ok((key.clone(), value.clone())));
         let file = self.write(Kind::Delta, range, Box::new(entries))?;
@@ -137,6 +164,11 @@ impl Checkpoints {
             self.passing.lock().remove(&file.name());
         }
         published
+    }
+
+    /// Whether the files are these.
+    pub(crate) fn has_files(&self, files: &[FileEntry]) -> bool {
+        self.manifest.lock().files == files
     }
 
     /// All entries of the files that have records after this one, or of all files. Deletions are among them.
@@ -179,12 +211,10 @@ impl Checkpoints {
 
     /// Merges in the background of commits and folds. `go_on` is asked for each entry; `false` gives up.
     pub(crate) fn merge(&self, plan: &MergePlan, go_on: impl Fn() -> bool) -> Result<()> {
-        let (Some(first), Some(last)) = (plan.files.first(), plan.files.last()) else { return Ok(()) };
         // Half of a file would only take from others what they could still use, again and again.
-        let bytes = plan.files.iter().map(|file| file.bytes).sum();
-        if self.home.disk.free_bytes(&self.directory).is_ok_and(|free| free < bytes) {
-            return Err(Error::NoSpace);
-        }
+        let free = self.home.disk.free_bytes(&self.directory).unwrap_or(u64::MAX);
+        let Some(plan) = plan.within(free) else { return Err(Error::NoSpace) };
+        let (Some(first), Some(last)) = (plan.files.first(), plan.files.last()) else { return Ok(()) };
         let drops_deletions = plan.kind == Kind::Base;
         let entries = self
             .merged(plan.files.iter())?

@@ -158,8 +158,13 @@ fn fold_as_needed(parts: &Parts) -> Result<()> {
     {
         let (lacks_file, given_back) =
             (parts.progress.is_starved(Starved::Journal), parts.journal.files_given_back());
-        if parts.signal.stopping() || !fold(parts)? {
+        if parts.signal.stopping() {
             break;
+        }
+        if !fold(parts)? {
+            // Without anything to fold nothing is given back: whoever waits for that is told.
+            let starved = parts.progress.is_starved(Starved::Journal);
+            return if starved { Err(Error::NoSpace) } else { Ok(()) };
         }
         // There may be enough deltas for a merge now.
         parts.signal.poke();

@@ -36,6 +36,10 @@ pub(crate) trait Indexes: Send + Sync + 'static {
     fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>>;
     /// Throws it away, whatever is there.
     fn destroy(&self, directory: &Path) -> Result<()>;
+    /// What it takes on the disk, about.
+    fn stored_bytes(&self, _directory: &Path) -> u64 {
+        0
+    }
     /// Does what an open would have to do after many changes, to one that is closed and durable; it is durable afterwards, too.
     fn prepare(&self, _directory: &Path) -> Result<()> {
         Ok(())

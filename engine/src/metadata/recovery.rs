@@ -129,22 +129,49 @@ fn open_index(
 /// is gone already.
 pub(super) fn rebuild_index(parts: &Parts) -> Result<()> {
     let Parts { home, checkpoints, budgets, .. } = parts;
-    let paths = IndexPaths::below(&parts.directory);
-    // What is taken away gives its room back, but nothing should be taken away in vain.
-    if home.disk.free_bytes(&parts.directory).is_ok_and(|free| free < budgets.overlay_bytes) {
+    let (paths, indexes) = (IndexPaths::below(&parts.directory), &home.environment.indexes);
+    // What is taken away gives its room back, but nothing should be taken away in vain: an index has some more bytes than the checkpoints.
+    let bytes: u64 = checkpoints.manifest().files.iter().map(|file| file.bytes).sum();
+    let free = home.disk.free_bytes(&parts.directory).unwrap_or(u64::MAX);
+    if free.saturating_add(indexes.stored_bytes(&paths.index)) < bytes.saturating_mul(2) {
         return Err(Error::NoSpace);
     }
-    parts.index.rebuild(|id| {
-        let indexes = &home.environment.indexes;
+    let built = parts.index.rebuild(|id| {
         indexes.destroy(&paths.index)?;
         let store = indexes.open(&paths.index, budgets.sled_cache_bytes())?;
         let index = Index::new(home, id, checkpoints.begin_epoch(id)?, store, 0);
-        bring_up_to_date(&index, checkpoints, None)?;
+        fill(&index, parts)?;
         index.into_store().ok_or(Error::Invalid { what: "the index was closed" })
-    })?;
+    });
+    if let Err(error) = built {
+        // What there is of it would keep the room that the next try looks for.
+        indexes.destroy(&paths.index)?;
+        return Err(error);
+    }
+    // The marker of a doubted one is gone, and this is another one.
+    parts.index_doubted.store(false, Ordering::Release);
     in_use(checkpoints.manifest().index, &parts.boot).publish(home, &paths.marker)?;
     parts.index_incomplete.store(false, Ordering::Release);
     Ok(())
+}
+
+/// Fills an index with all that stands in the checkpoints.
+fn fill(index: &Index, parts: &Parts) -> Result<()> {
+    let closing = || Error::Halted { reason: "the file system is being closed".to_owned() };
+    loop {
+        let files = parts.checkpoints.manifest().files;
+        let entries = match parts.checkpoints.entries_after(None) {
+            Ok(entries) => entries,
+            // A merge replaced some of them before they were open.
+            Err(_) if !parts.checkpoints.has_files(&files) => continue,
+            Err(error) => return Err(error),
+        };
+        let covered = parts.checkpoints.covered();
+        return index.apply(
+            entries.map(|entry| if parts.signal.stopping() { Err(closing()) } else { entry }),
+            covered,
+        );
+    }
 }
 
 fn in_use(index: [u8; 16], boot: &BootId) -> Marker {

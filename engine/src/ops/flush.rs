@@ -24,7 +24,7 @@ use crate::limits::{
 };
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
-use crate::volume::{Change, Look, Volume};
+use crate::volume::{Change, HeldLocks, Look, Volume};
 
 /// Bytes at which a record of a flush gets no more parts. One more part joins with the pieces of three slots at most.
 const FLUSH_BYTES_ENOUGH: usize = RECORD_BYTES_MAX - 512 * 1024;
@@ -57,6 +57,20 @@ impl Volume {
     /// Flushes all data of a file.
     pub(crate) async fn flush(&self, inode: InodeId) -> Result<Ticket> {
         let _alone = self.locks.lock(inode).await;
+        self.flush_alone(inode).await
+    }
+
+    /// The same, unless somebody rewrites the file now.
+    pub(crate) async fn flush_if_free(&self, inode: InodeId) -> Result<Option<Ticket>> {
+        let mut alone = HeldLocks::default();
+        if !self.locks.try_add(inode, &mut alone) {
+            return Ok(None);
+        }
+        self.flush_alone(inode).await.map(Some)
+    }
+
+    /// The caller has the lock of the file.
+    async fn flush_alone(&self, inode: InodeId) -> Result<Ticket> {
         loop {
             let Some(job) = self.buffer.start_flush(inode) else { return Ok(self.store.everything()) };
             match self.flush_job(inode, &job).await {
@@ -138,8 +152,8 @@ impl Volume {
             end = end.max(part.0 + part.1.len() as u64);
             let mut of_slot = vec![part];
             // To look at a slot once for each of its parts takes the square of their number.
-            while let Some(next) = step.parts.pop_front_if(|(at, data)| lies_with(&of_slot, *at, data.len()))
-            {
+            while step.parts.front().is_some_and(|(at, data)| lies_with(&of_slot, *at, data.len())) {
+                let Some(next) = step.parts.pop_front() else { break };
                 end = end.max(next.0 + next.1.len() as u64);
                 of_slot.push(next);
             }
@@ -195,11 +209,18 @@ impl Volume {
     /// Makes room in the buffer, by flushing, before more data is taken in.
     pub(crate) async fn relieve_buffer(&self, coming: u64) -> Result<()> {
         let mut failure = None;
-        for inode in self.buffer.inodes() {
-            if self.buffer.bytes() + coming <= self.budgets.write_buffer_bytes {
+        let is_full = || self.buffer.bytes() + coming > self.budgets.write_buffer_bytes;
+        // Whoever rewrites a file now may wait for the object store: the others give room first.
+        let free_first = self.buffer.inodes().into_iter().map(|inode| (inode, false));
+        let inodes: Vec<_> = if is_full() { free_first.collect() } else { Vec::new() };
+        let then_all = inodes.clone().into_iter().map(|(inode, _)| (inode, true));
+        for (inode, waits) in inodes.into_iter().chain(then_all) {
+            if !is_full() {
                 break;
             }
-            match self.flush(inode).await {
+            let flushed =
+                if waits { self.flush(inode).await.map(Some) } else { self.flush_if_free(inode).await };
+            match flushed {
                 Ok(ticket) => drop(ticket),
                 Err(Error::Stale) => {}
                 Err(error @ (Error::Halted { .. } | Error::NoSpace)) => return Err(error),
@@ -207,8 +228,7 @@ impl Volume {
                 Err(error) => failure = Some(error),
             }
         }
-        let is_full = self.buffer.bytes() + coming > self.budgets.write_buffer_bytes;
-        failure.filter(|_| is_full).map_or(Ok(()), Err)
+        failure.filter(|_| is_full()).map_or(Ok(()), Err)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, InodeId};
 use crate::ops::relocate::{Move, Select};
-use crate::records::{Totals, key};
+use crate::records::{Content, Totals, key};
 use crate::tiering::Tier;
 use crate::volume::{HeldLocks, Volume, piece_row};
 
@@ -51,7 +51,22 @@ impl Volume {
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
+    /// One with cold blocks may wait for the object store: the lock of no other file is held meanwhile.
     async fn fold_file(&self, inode: InodeId, fold: &mut Fold) -> Result<()> {
+        let waits = matches!(
+            self.stored_inode(inode).map(|record| record.content),
+            Ok(Content::File { cold_bytes: 1.., .. })
+        );
+        if !waits {
+            return self.fold_slots(inode, fold).await;
+        }
+        self.write_fold(fold).await?;
+        let folded = self.fold_slots(inode, fold).await;
+        self.write_fold(fold).await?;
+        folded
+    }
+
+    async fn fold_slots(&self, inode: InodeId, fold: &mut Fold) -> Result<()> {
         let mut from = Some(BlockIndex(0));
         while let Some(start) = from {
             // A file that is being rewritten is folded next time.

@@ -270,14 +270,21 @@ impl Index {
         Ok(())
     }
 
-    /// Lets go of the store for one that `build` makes: with the same id, and an epoch of its own. Whoever reads meanwhile waits, and is
-    /// told to come again after a failure.
+    /// Lets go of the store for one that `build` makes: with the same id, and an epoch of its own. Whoever reads before it is there is told
+    /// to come again.
     pub(crate) fn rebuild(&self, build: impl FnOnce([u8; 16]) -> Result<Box<dyn MetaStore>>) -> Result<()> {
-        let mut held = self.store.write();
-        *held = Held::Rebuilding;
-        self.cache.clear();
-        *held = Held::Store(build(self.id)?);
+        self.replace(Held::Rebuilding);
+        let store = build(self.id)?;
+        self.replace(Held::Store(store));
         Ok(())
+    }
+
+    /// Nobody may be about to keep a bundle of the old one.
+    fn replace(&self, held: Held) {
+        let _layout = self.layout.write();
+        let old = std::mem::replace(&mut *self.store.write(), held);
+        self.cache.clear();
+        drop(old);
     }
 
     /// How many values were written since it was opened.
