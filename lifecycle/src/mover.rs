@@ -91,7 +91,10 @@ impl<'a, F: TieredFiles> Mover<'a, F> {
                 Err(Failure::OfTheBatch(error)) => {
                     self.progress.failed += 1;
                     self.progress.last_error = Some(error.to_string());
-                    self.window.failed();
+                    // Damage is of one file, and says nothing of the others, however many are damaged together.
+                    if error.kind() != ErrorKind::Corrupt {
+                        self.window.failed();
+                    }
                     self.publish(Phase::Moving);
                     if self.window.mostly_failures() {
                         return Next::Stop(format!(

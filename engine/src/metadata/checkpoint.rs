@@ -320,6 +320,30 @@ mod tests {
     }
 
     #[test]
+    fn without_room_for_all_the_deltas_that_fit_are_merged() {
+        let mut files = vec![(Kind::Base, 1000)];
+        files.extend([(Kind::Delta, 10)].repeat(2 * DELTAS_MAX));
+        let all = MergePlan { kind: Kind::Base, files: manifest(&files).files };
+        assert_eq!(all.within(u64::MAX).unwrap(), all);
+        let some = all.within(10 * (DELTAS_MAX as u64 + 1)).unwrap();
+        assert_eq!((some.kind, some.files.len()), (Kind::Delta, DELTAS_MAX + 1));
+        assert!(all.files.windows(some.files.len()).any(|files| files == some.files));
+        assert_eq!(all.within(100), None);
+    }
+
+    #[test]
+    fn a_manifest_that_could_not_be_read_again_is_not_written() {
+        let disk = crate::disk::simulated::SimulatedDisk::new(1);
+        let bench = crate::metadata::tests::support::Bench::on(std::sync::Arc::new(disk));
+        bench.create().unwrap();
+        let directory = bench.file("checkpoint");
+        let of = |count| manifest(&[(Kind::Delta, 1)].repeat(count));
+        of(FILES_MAX).publish(&bench.home, &directory).unwrap();
+        assert!(of(1200).publish(&bench.home, &directory).is_err());
+        assert_eq!(Manifest::read(&bench.home, &directory).unwrap().files.len(), FILES_MAX);
+    }
+
+    #[test]
     fn many_small_deltas_become_one_without_touching_the_base() {
         let mut files = vec![(Kind::Base, 1000)];
         files.extend([(Kind::Delta, 10)].repeat(DELTAS_MAX + 1));

@@ -264,6 +264,11 @@ impl Store {
         })
     }
 
+    /// Whether changes will soon have to wait.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.parts.is_pressed()
+    }
+
     /// What the disk is too full for, if anything.
     pub(crate) fn wants_space(&self) -> Option<&'static str> {
         let (parts, starved) = (&self.parts, |what| self.parts.progress.is_starved(what));

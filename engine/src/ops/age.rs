@@ -7,6 +7,9 @@ use crate::records::{Content, Inode, key};
 use crate::tiering::{DueCursor, DuePage, FileFacts};
 use crate::volume::{Volume, age_key};
 
+/// Rows of the age index in one look.
+const LOOKS_MAX: usize = 1024;
+
 impl Volume {
     pub(crate) fn facts(&self, inode: InodeId) -> Result<FileFacts> {
         let record = self.stored_inode(inode)?;
@@ -29,67 +32,67 @@ impl Volume {
         record.last_access.max(logged).max(unflushed)
     }
 
+    /// Files that are due, up to a limit, and where to go on. A page ends after some rows, whatever was found in them: a file that was
+    /// accessed since it was indexed moves to its place in the index instead.
     pub(crate) fn due(&self, before: Timestamp, after: &DueCursor, limit: usize) -> Result<DuePage> {
         let (start, end) = key::ages_until(before);
         let mut from = if after.0.is_empty() { start } else { key::after(&after.0) };
         let mut page = DuePage { files: Vec::new(), next: None };
-        loop {
-            let wanted = limit.saturating_sub(page.files.len());
-            if wanted == 0 {
-                return Ok(page);
-            }
+        let (mut looks, mut moved) = (0, Vec::new());
+        while page.files.len() < limit && looks < LOOKS_MAX {
+            let wanted = (limit - page.files.len()).min(LOOKS_MAX - looks);
             let rows = self.store.scan(&from, &end, wanted)?;
             for (row, _) in &rows {
                 from = key::after(row);
                 page.next = Some(DueCursor(row.to_vec()));
                 let (second, inode) = key::age_parts(row)
                     .ok_or_else(|| Error::corrupt("a key of the age index is not 17 bytes"))?;
-                if let Some(facts) = self.due_or_reindexed(second, inode, before)? {
-                    page.files.push(facts);
+                match self.facts(inode) {
+                    Ok(facts) if facts.last_access <= before => page.files.push(facts),
+                    Ok(facts) if key::age_second(facts.last_access) > second => {
+                        moved.push((second, inode, facts.last_access));
+                    }
+                    // Removed meanwhile; its entry went with it.
+                    Ok(_) | Err(Error::Stale | Error::WrongType) => {}
+                    Err(error) => return Err(error),
                 }
             }
+            looks += rows.len();
             if rows.len() < wanted {
                 page.next = None;
-                return Ok(page);
+                break;
             }
         }
+        self.reindex(&moved)?;
+        Ok(page)
     }
 
-    /// The facts of a file that is due. One that was accessed since it was indexed moves to its place in the index instead.
-    fn due_or_reindexed(&self, second: u64, inode: InodeId, before: Timestamp) -> Result<Option<FileFacts>> {
-        match self.facts(inode) {
-            Ok(facts) if facts.last_access <= before => Ok(Some(facts)),
-            Ok(facts) if key::age_second(facts.last_access) > second => {
-                self.reindex(second, inode, facts.last_access)?;
-                Ok(None)
-            }
-            Ok(_) => Ok(None),
-            // Removed meanwhile; its entry went with it.
-            Err(Error::Stale | Error::WrongType) => Ok(None),
-            Err(error) => Err(error),
+    /// Moves files to their places in the age index, while there is room: nobody waits for that here, and the next look does the rest.
+    fn reindex(&self, moved: &[(u64, InodeId, Timestamp)]) -> Result<()> {
+        if moved.is_empty() || self.store.is_pressed() {
+            return Ok(());
         }
-    }
-
-    fn reindex(&self, second: u64, inode: InodeId, last_access: Timestamp) -> Result<()> {
         let mut change = self.begin()?;
-        let old = match change.stored_inode(inode) {
-            Ok(record) => record,
-            Err(Error::Stale) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let mut new = old.clone();
-        new.last_access = new.last_access.max(last_access);
-        match &mut new.content {
-            Content::File { age_second: Some(indexed), .. } if *indexed == second => {
-                *indexed = key::age_second(last_access);
-                change.delete(age_key(second, inode));
-                change.put(age_key(*indexed, inode), Vec::new());
-                change.update_inode(inode, &old, new);
-                drop(change.commit());
-                Ok(())
+        for (second, inode, last_access) in moved.iter().copied() {
+            let old = match change.stored_inode(inode) {
+                Ok(record) => record,
+                Err(Error::Stale) => continue,
+                Err(error) => return Err(error),
+            };
+            let mut new = old.clone();
+            new.last_access = new.last_access.max(last_access);
+            match &mut new.content {
+                Content::File { age_second: Some(indexed), .. } if *indexed == second => {
+                    *indexed = key::age_second(last_access);
+                    change.delete(age_key(second, inode));
+                    change.put(age_key(*indexed, inode), Vec::new());
+                    change.update_inode(inode, &old, new);
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        drop(change.commit());
+        Ok(())
     }
 
     /// Folds accesses from memory into the inodes.

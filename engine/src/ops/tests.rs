@@ -1,5 +1,6 @@
 //! The data of files, with upkeep driven by hand: after each step the invariants of `records/extent.rs` are checked.
 
+mod ages;
 mod cases;
 mod invariants;
 mod pieces;

@@ -39,8 +39,20 @@ pub(crate) struct Collector {
     running: tokio::sync::Mutex<()>,
     /// Segments in which live blocks could not be found, with their live bytes: they are not tried again while that stays.
     hopeless: Mutex<HashMap<SegmentId, u64>>,
-    /// Until then the cold store is not asked to take what is collected, as it refused to; in monotonic time.
+    /// Until then the cold store is not asked to take what is collected, or to delete, as it refused to; in monotonic time.
     store_rests_until: Mutex<Duration>,
+}
+
+impl Collector {
+    /// Whether upkeep asks nothing of the cold store now.
+    pub(super) fn store_rests(&self, now: Duration) -> bool {
+        now < *self.store_rests_until.lock()
+    }
+
+    /// It did not take something: it is asked again later.
+    pub(super) fn let_store_rest(&self, now: Duration) {
+        *self.store_rests_until.lock() = now.saturating_add(STORE_RESTS);
+    }
 }
 
 /// A live block of a segment that is being collected.
@@ -73,10 +85,7 @@ impl Volume {
     /// Rewrites the worst segments, if a tier has too much garbage.
     pub(crate) async fn collect_garbage(&self) -> Result<()> {
         let now = self.environment.clock.monotonic();
-        let tiers = match *self.collector.store_rests_until.lock() {
-            until if now < until => &TIERS[..1],
-            _ => &TIERS[..],
-        };
+        let tiers = if self.collector.store_rests(now) { &TIERS[..1] } else { &TIERS[..] };
         match self.collect_chosen(tiers, ROUND_BYTES).await {
             // The store is away: nothing is lost by waiting.
             Err(Error::Unavailable { .. }) => Ok(()),
@@ -175,8 +184,7 @@ impl Volume {
             }
             let result = self.collect(&chosen, tier, &mut collected).await;
             if matches!(result, Err(Error::Unavailable { .. })) {
-                let until = self.environment.clock.monotonic().saturating_add(STORE_RESTS);
-                *self.collector.store_rests_until.lock() = until;
+                self.collector.let_store_rest(self.environment.clock.monotonic());
             }
             self.note_hopeless(&chosen, &result)?;
             results.push(result);

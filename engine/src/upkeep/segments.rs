@@ -8,8 +8,10 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
+
 use crate::broken::{Broken, broken};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::SegmentId;
 use crate::records::{SegmentRecord, key};
 use crate::tiering::Tier;
@@ -18,11 +20,16 @@ use crate::volume::Volume;
 /// Checkpoints are not forced more often than this only to release segments.
 const FORCED_CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
+/// Segments that are deleted in one round.
+const RELEASED_AT_ONCE: usize = 256;
+/// Deletions under way at a time.
+const DELETIONS_AT_ONCE: usize = 8;
+
 impl Volume {
-    /// Deletes segments with nothing live in them, now and then.
+    /// Deletes segments with nothing live in them, now and then, and not too many at a time: other duties wait for it.
     pub(crate) async fn release_segments(&self, now: Duration) -> Result<()> {
         self.remove_unpointed().await?;
-        if self.dead_segments()?.is_empty() {
+        if self.dead_segments()?.iter().all(|(_, record)| self.store_rests(record.tier, now)) {
             return Ok(());
         }
         let due = {
@@ -33,11 +40,31 @@ impl Volume {
             }
             due
         };
-        if due { self.delete_dead_segments().await.map(drop) } else { Ok(()) }
+        if !due {
+            return Ok(());
+        }
+        let deleted = self.delete_dead(|record| !self.store_rests(record.tier, now), RELEASED_AT_ONCE).await;
+        if matches!(deleted, Err(Error::Unavailable { .. })) {
+            self.collector.let_store_rest(now);
+        }
+        deleted.map(drop)
     }
 
-    /// Deletes segments with nothing live in them, and says which.
+    fn store_rests(&self, tier: Tier, now: Duration) -> bool {
+        tier == Tier::InfrequentAccess && self.collector.store_rests(now)
+    }
+
+    /// Deletes all segments with nothing live in them, and says which.
     pub(crate) async fn delete_dead_segments(&self) -> Result<Vec<(SegmentId, SegmentRecord)>> {
+        self.delete_dead(|_| true, usize::MAX).await
+    }
+
+    /// One that cannot be deleted does not keep the others; the first failure is returned.
+    async fn delete_dead(
+        &self,
+        wanted: impl Fn(&SegmentRecord) -> bool,
+        most: usize,
+    ) -> Result<Vec<(SegmentId, SegmentRecord)>> {
         let candidates = self.dead_segments()?;
         if candidates.is_empty() {
             return Ok(candidates);
@@ -47,24 +74,41 @@ impl Volume {
         let mut dead: Vec<_> = self
             .dead_segments()?
             .into_iter()
-            .filter(|(id, _)| candidates.iter().any(|(c, _)| c == id))
+            .filter(|(id, record)| wanted(record) && candidates.iter().any(|(c, _)| c == id))
             .collect();
         // A store that is away must not keep the local disk from getting its space back.
         dead.sort_by_key(|(_, record)| record.tier != Tier::Standard);
+        dead.truncate(most);
         let unreferenced_at = self.store.committed();
         if self.store.checkpointed() < unreferenced_at && !broken(Broken::DeletedBeforeDurable) {
             self.store.checkpoint().await?;
         }
-        for (id, record) in &dead {
-            match record.tier {
-                Tier::Standard => self.standard.remove(*id).await?,
-                Tier::InfrequentAccess => self.cold.delete(*id).await?,
+        let mut failure = None;
+        let deletions = dead
+            .clone()
+            .into_iter()
+            .map(|(id, record)| async move { (id, self.delete_dead_one(id, &record).await) });
+        let mut deletions = stream::iter(deletions).buffered(DELETIONS_AT_ONCE);
+        while let Some((id, deleted)) = deletions.next().await {
+            match deleted {
+                Ok(()) => {
+                    let mut change = self.begin()?;
+                    change.delete(key::segment(id));
+                    drop(change.commit());
+                }
+                // It would not take the others either.
+                Err(error @ (Error::Unavailable { .. } | Error::Halted { .. })) => return Err(error),
+                Err(error) => failure = Some(failure.unwrap_or(error)),
             }
-            let mut change = self.begin()?;
-            change.delete(key::segment(*id));
-            drop(change.commit());
         }
-        Ok(dead)
+        failure.map_or(Ok(dead), Err)
+    }
+
+    async fn delete_dead_one(&self, id: SegmentId, record: &SegmentRecord) -> Result<()> {
+        match record.tier {
+            Tier::Standard => self.standard.remove(id).await,
+            Tier::InfrequentAccess => self.cold.delete(id).await,
+        }
     }
 
     /// Removes closed segments that never got a row.

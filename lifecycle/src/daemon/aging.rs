@@ -7,6 +7,7 @@ use engine::DueCursor;
 
 use super::schedule::{Situation, Wait, wait};
 use super::{Shared, TICK, changed, stopped};
+use crate::decide::cutoff;
 use crate::error::Result;
 use crate::files::TieredFiles;
 use crate::mover::{Ending, PassSummary};
@@ -15,6 +16,8 @@ use crate::time::{FAR_FUTURE, after};
 
 /// Files at the old end of the index that are looked at: an index entry may be older than the access that it stands for.
 const OLDEST_FILES: usize = 32;
+/// Pages of the index in which a file that is due is looked for.
+const DUE_PAGES: usize = 8;
 
 /// What the task knows of its passes.
 #[derive(Default)]
@@ -63,7 +66,7 @@ fn next_time<F: TieredFiles>(shared: &Shared<F>, wait: Wait) -> engine::Timestam
 /// What to wait for; an error of the engine is kept, and another look taken later.
 fn plan<F: TieredFiles>(shared: &Shared<F>, age: Age, history: &History) -> Option<Wait> {
     let clock = &shared.environment.clock;
-    let oldest = match oldest(&shared.files) {
+    let oldest = match oldest(&shared.files, cutoff(age, clock.now())) {
         Ok(oldest) => oldest,
         Err(error) => {
             shared.record.lock().failed(error.to_string(), clock.now());
@@ -74,7 +77,22 @@ fn plan<F: TieredFiles>(shared: &Shared<F>, age: Age, history: &History) -> Opti
     Some(wait(age, Situation { now: clock.now(), oldest, since_pass, fruitless: history.fruitless }))
 }
 
-fn oldest<F: TieredFiles>(files: &F) -> Result<Option<engine::Timestamp>> {
+/// The last access of the oldest file, as far as it matters: of one that is due if there is any. Else the index is in order up to what is
+/// due, and its old end tells when to look again.
+fn oldest<F: TieredFiles>(files: &F, due: engine::Timestamp) -> Result<Option<engine::Timestamp>> {
+    let mut cursor = Some(DueCursor::default());
+    for _ in 0..DUE_PAGES {
+        let Some(after) = cursor else { break };
+        let page = files.due(due, &after, 1)?;
+        if let Some(facts) = page.files.first() {
+            return Ok(Some(facts.last_access));
+        }
+        cursor = page.next;
+    }
+    if cursor.is_some() {
+        // A pass gets to the end of it.
+        return Ok(Some(due));
+    }
     let page = files.due(FAR_FUTURE, &DueCursor::default(), OLDEST_FILES)?;
     Ok(page.files.iter().map(|facts| facts.last_access).min())
 }

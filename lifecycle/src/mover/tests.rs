@@ -46,10 +46,20 @@ async fn one_damaged_file_does_not_hold_up_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_stops_when_most_moves_fail() {
     let files = ScriptedFiles::hot(1_000, 10);
-    files.0.lock().damaged.extend(1..=1_000);
+    let refused = || Error::Invalid { what: "nobody takes this" };
+    files.0.lock().errors.extend(std::iter::repeat_with(refused).take(1_000));
     let summary = pass(&files, None).await;
     assert_eq!((summary.files, summary.failed, summary.ending), (0, 4, Ending::Stopped));
     assert!(summary.reason.unwrap().contains("more than half"));
+}
+
+/// A segment that is lost hits files that were written together, and are the oldest together in each pass.
+#[tokio::test(start_paused = true)]
+async fn a_pass_goes_past_damaged_files_however_many_stand_together() {
+    let files = ScriptedFiles::hot(1_000, 10);
+    files.0.lock().damaged.extend(1..=40);
+    let summary = pass(&files, None).await;
+    assert_eq!((summary.files, summary.failed, summary.ending), (960, 40, Ending::Complete));
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,7 @@ impl Bench {
     }
 
     /// The index is not on the simulated disk; it is kept in memory, where there is such a place, for speed.
-    pub(super) fn on(disk: Arc<dyn Disk>) -> Self {
+    pub(crate) fn on(disk: Arc<dyn Disk>) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         disk.create_directory(directory.path()).unwrap();
         for ancestor in directory.path().ancestors() {
@@ -54,7 +54,7 @@ impl Bench {
         Bench { path, home, budgets: BUDGETS, boot, _directory: directory }
     }
 
-    pub(in crate::metadata) fn create(&self) -> Result<()> {
+    pub(crate) fn create(&self) -> Result<()> {
         let Home { disk, environment, keys, file_system } = &self.home;
         Store::create(&self.path, disk, environment, keys, *file_system, self.budgets)
     }

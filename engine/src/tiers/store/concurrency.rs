@@ -1,7 +1,6 @@
 //! Lets only so many requests out at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -27,7 +26,7 @@ impl Concurrency {
 impl Store for Concurrency {
     async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
         let end = Instant::now() + CALL_LIMIT;
-        match self.line.within(end, Duration::ZERO, self.permits.acquire()).await {
+        match self.line.turn(end, self.permits.acquire()).await {
             Some(Ok(_permit)) => self.inner.call(request).await,
             _ => Err(StoreError::Unavailable {
                 reason: "too many requests wait for the object store".into(),

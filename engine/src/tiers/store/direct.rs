@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::client::HttpError;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
 use super::line::Line;
-use super::{Reply, Request, Store, StoreError};
+use super::{Reply, Request, Store, StoreError, TRY_LIMIT};
 
 /// Does requests as they are.
 pub(super) struct Direct {
@@ -29,14 +32,17 @@ impl Direct {
             return Err(StoreError::Refused("not a GET".into()));
         };
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
-        let result = self.objects.get_opts(path, options).await.map_err(sort)?;
+        let silent = |_| StoreError::Transient(format!("{request}: nothing came for {TRY_LIMIT:?}"));
+        let answer = timeout(TRY_LIMIT, self.objects.get_opts(path, options)).await.map_err(silent)?;
+        let result = answer.map_err(sort)?;
         let (object_bytes, promised) = (result.meta.size, result.range.clone());
         if promised.start != range.start || promised.end != range.end.min(object_bytes) {
             let (start, end) = (promised.start, promised.end);
             return Err(StoreError::Refused(format!("{request} was answered with bytes {start}..{end}")));
         }
         let promised_bytes = promised.end - promised.start;
-        let bytes = collect(result.into_stream().inspect(|_| self.line.moved())).await?;
+        let parts = parts_in_time(result.into_stream(), silent).inspect(|_| self.line.moved());
+        let bytes = collect(Box::pin(parts)).await?;
         if bytes.len() as u64 != promised_bytes {
             return Err(StoreError::Transient(format!(
                 "{request} gave {} of {promised_bytes} bytes",
@@ -47,18 +53,29 @@ impl Direct {
     }
 }
 
+/// The parts of a body, each of which has to come soon after the one before it.
+fn parts_in_time(
+    parts: impl Stream<Item = object_store::Result<Bytes>> + Unpin,
+    silent: impl Fn(Elapsed) -> StoreError,
+) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    futures::stream::try_unfold((parts, silent), |(mut parts, silent)| async move {
+        let part = timeout(TRY_LIMIT, parts.try_next()).await.map_err(&silent)?.map_err(sort)?;
+        Ok(part.map(|part| (part, (parts, silent))))
+    })
+}
+
 async fn collect(
-    mut stream: impl futures::Stream<Item = object_store::Result<Bytes>> + Unpin,
+    mut stream: impl Stream<Item = Result<Bytes, StoreError>> + Unpin,
 ) -> Result<Bytes, StoreError> {
-    let Some(first) = stream.try_next().await.map_err(sort)? else {
+    let Some(first) = stream.try_next().await? else {
         return Ok(Bytes::new());
     };
-    let Some(second) = stream.try_next().await.map_err(sort)? else {
+    let Some(second) = stream.try_next().await? else {
         return Ok(first);
     };
     let mut bytes = BytesMut::from(first);
     bytes.extend_from_slice(&second);
-    while let Some(part) = stream.try_next().await.map_err(sort)? {
+    while let Some(part) = stream.try_next().await? {
         bytes.extend_from_slice(&part);
     }
     Ok(bytes.freeze())

@@ -1,8 +1,8 @@
 //! The line to the store, which all requests share.
 //!
 //! A large body takes its time on a slow line, and the more bodies are under way the longer each of them takes. So whoever waits for one
-//! waits on as long as anything still comes over the line, up to what the slowest line takes for all that is under way. A line over
-//! which nothing comes is given up as soon as if a request were alone on it.
+//! may wait as long as the slowest line takes for all that is under way. A body of which nothing comes any more is given up as soon as if it
+//! were alone on the line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,11 +51,28 @@ impl Line {
         transfer_time(self.under_way.load(Ordering::Relaxed))
     }
 
-    /// Waits for work until `end` with its own `allowance` for the transfer, and on as long as the line moves; `None` if that is over.
+    /// Waits for work until `end` with its own `allowance` for the transfer, or what all bodies take, if that is longer; `None` if that is
+    /// over. Whoever works sees to it that a connection that is dead is given up sooner.
     pub(super) async fn within<T>(
         &self,
         end: Instant,
         allowance: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        self.while_alive(end, allowance, || true, work).await
+    }
+
+    /// Waits for a turn until `end`, and on as long as anything comes over the line.
+    pub(super) async fn turn<T>(&self, end: Instant, work: impl Future<Output = T>) -> Option<T> {
+        let moves = || self.moved.lock().is_some_and(|moved| moved.elapsed() < TRY_LIMIT);
+        self.while_alive(end, Duration::ZERO, moves, work).await
+    }
+
+    async fn while_alive<T>(
+        &self,
+        end: Instant,
+        allowance: Duration,
+        is_alive: impl Fn() -> bool,
         work: impl Future<Output = T>,
     ) -> Option<T> {
         let mut work = std::pin::pin!(work);
@@ -66,9 +83,8 @@ impl Line {
                 result = &mut work => return Some(result),
                 () = sleep_until(until) => {}
             }
-            let moving_until = self.moved.lock().map_or(until, |moved| moved + TRY_LIMIT);
-            let next = moving_until.min(end + self.allowance());
-            if next <= until {
+            let next = (until + TRY_LIMIT).min(end + self.allowance());
+            if next <= until || !is_alive() {
                 return None;
             }
             until = next;

@@ -40,7 +40,7 @@ impl Store for Retry {
     async fn call(&self, request: &Request) -> Result<Reply, StoreError> {
         // No try begins after the deadline. One that moves much data may last beyond it, but a store that is gone is known
         // to be gone at the deadline, however large the request.
-        let deadline = Instant::now() + CALL_LIMIT;
+        let mut deadline = Instant::now() + CALL_LIMIT;
         let allowance = request.transfer_allowance(&self.line);
         let unavailable = |reason| StoreError::Unavailable { reason, retry_after: RETRY_AFTER };
         let mut tries = 0;
@@ -55,7 +55,11 @@ impl Store for Retry {
             };
             let pause = self.pause(tries);
             if Instant::now() + pause >= deadline {
-                return Err(unavailable(reason));
+                if tries > 0 {
+                    return Err(unavailable(reason));
+                }
+                // Much was under way, and one connection of several broke late: it has another try.
+                deadline = Instant::now() + CALL_LIMIT;
             }
             tracing::debug!(%request, %reason, ?pause, "the object store failed; trying again");
             sleep(pause).await;
