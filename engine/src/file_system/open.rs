@@ -211,7 +211,13 @@ impl Volume {
         self.closing.store(true, Ordering::Release);
         self.scrub.stop().await;
         self.upkeep.stop().await;
-        self.write_back().await?;
+        for inode in self.buffer.inodes() {
+            match self.flush(inode).await {
+                Ok(ticket) => drop(ticket),
+                Err(Error::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.fold_accesses().await?;
         self.store.close().await
     }

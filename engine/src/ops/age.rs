@@ -9,6 +9,8 @@ use crate::volume::{Volume, age_key};
 
 /// Rows of the age index in one look.
 const LOOKS_MAX: usize = 1024;
+/// Rows in one scan, and files that one record moves.
+const STEP: usize = 64;
 
 impl Volume {
     pub(crate) fn facts(&self, inode: InodeId) -> Result<FileFacts> {
@@ -40,9 +42,15 @@ impl Volume {
         let mut page = DuePage { files: Vec::new(), next: None };
         let (mut looks, mut moved) = (0, Vec::new());
         while page.files.len() < limit && looks < LOOKS_MAX {
-            let wanted = (limit - page.files.len()).min(LOOKS_MAX - looks);
+            // One that is looked for alone often stands behind others.
+            let wanted = STEP.min(LOOKS_MAX - looks);
             let rows = self.store.scan(&from, &end, wanted)?;
+            let found_all = rows.len() < wanted;
             for (row, _) in &rows {
+                if page.files.len() == limit {
+                    break;
+                }
+                looks += 1;
                 from = key::after(row);
                 page.next = Some(DueCursor(row.to_vec()));
                 let (second, inode) = key::age_parts(row)
@@ -57,13 +65,18 @@ impl Volume {
                     Err(error) => return Err(error),
                 }
             }
-            looks += rows.len();
-            if rows.len() < wanted {
-                page.next = None;
+            if found_all {
+                // Unless the limit cut it off.
+                let last = rows.last().map(|(row, _)| row.as_ref());
+                if page.next.as_ref().map(|next| next.0.as_slice()) == last || rows.is_empty() {
+                    page.next = None;
+                }
                 break;
             }
         }
-        self.reindex(&moved)?;
+        for moved in moved.chunks(STEP) {
+            self.reindex(moved)?;
+        }
         Ok(page)
     }
 

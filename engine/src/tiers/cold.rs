@@ -143,6 +143,11 @@ impl ColdTier {
         let request = Request::Delete { path };
         match self.stack.store.call(&request).await {
             Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            // This one: others may go.
+            Err(StoreError::Denied(reason) | StoreError::Refused(reason)) => {
+                tracing::debug!(%request, reason, "the object store refuses to delete");
+                Err(Error::Invalid { what: "the object store refuses to delete an object" })
+            }
             Err(error) => Err(failed(&request, error)),
         }
     }

@@ -32,14 +32,22 @@ pub(crate) struct InodeGuard {
 struct Place {
     table: Arc<Table>,
     inode: InodeId,
-    lock: Arc<Lock<()>>,
+    /// `None` only while it is dropped.
+    lock: Option<Arc<Lock<()>>>,
+}
+
+impl Place {
+    fn lock(&self) -> Arc<Lock<()>> {
+        self.lock.as_ref().map(Arc::clone).unwrap_or_default()
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.table.lock();
-        // This place and the table have it: nobody else does.
-        if Arc::strong_count(&self.lock) == 2 {
+        self.lock = None;
+        // Nobody but the table has it.
+        if table.get(&self.inode).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             table.remove(&self.inode);
         }
     }
@@ -53,7 +61,7 @@ impl InodeLocks {
     /// Waits for the lock. A caller that holds another one must not wait: see [`InodeLocks::try_add`].
     pub(crate) async fn lock(&self, inode: InodeId) -> InodeGuard {
         let place = self.place(inode);
-        InodeGuard { _held: Arc::clone(&place.lock).lock_owned().await, _place: place }
+        InodeGuard { _held: place.lock().lock_owned().await, _place: place }
     }
 
     /// Adds the lock to those that are held, unless somebody else has it.
@@ -62,7 +70,7 @@ impl InodeLocks {
             return true;
         }
         let place = self.place(inode);
-        match Arc::clone(&place.lock).try_lock_owned() {
+        match place.lock().try_lock_owned() {
             Ok(guard) => {
                 held.0.insert(inode, InodeGuard { _held: guard, _place: place });
                 true
@@ -73,7 +81,7 @@ impl InodeLocks {
 
     fn place(&self, inode: InodeId) -> Place {
         let lock = Arc::clone(self.table.lock().entry(inode).or_default());
-        Place { table: Arc::clone(&self.table), inode, lock }
+        Place { table: Arc::clone(&self.table), inode, lock: Some(lock) }
     }
 }
 

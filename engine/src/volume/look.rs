@@ -39,9 +39,11 @@ pub(crate) trait Look {
         found.iter().map(|(key, value)| extent_row(key, value)).collect()
     }
 
-    /// The pieces of the slots that start at the places `from..end`, in the order in which they were written within each.
+    /// The pieces of the slots that start at the places `from..end`, in the order in which they were written within each. All are of one
+    /// moment: a fold between two looks would leave older ones without what lies over them.
     fn pieces(&self, content: ContentId, from: BlockIndex, end: BlockIndex) -> Result<Vec<PieceRow>> {
-        let found = self.scan_all(&key::pieces(content, from, Some(end)))?;
+        let (from, end) = key::pieces(content, from, Some(end));
+        let found = self.scan(&from, &end, usize::MAX)?;
         found.into_iter().map(|(key, value)| piece_row(key, &value)).collect()
     }
 }

@@ -200,11 +200,13 @@ impl Life {
         let large = chance.one_in(4);
         let mut clients: Vec<Vec<Op>> =
             (0..clients).map(|_| (0..operations).map(|_| Op::any(chance, large)).collect()).collect();
-        if chance.one_in(10)
+        // Of a chance of its own, so that the other lives of a seed stay what they are.
+        let mut own = Chance::new(chance.0 ^ 0x51);
+        if own.one_in(10)
             && let Some(client) = clients.first_mut()
         {
-            let at = chance.below(operations + 1) as usize;
-            client.splice(at..at, Op::small_writes(chance));
+            let at = own.below(operations + 1) as usize;
+            client.splice(at..at, Op::small_writes(&mut own));
         }
         // A start takes some twenty steps and more, an operation some five: a crash may come in any of them.
         let steps = 20 + u64::from(operations) * 12;

@@ -47,7 +47,9 @@ async fn verify(command: VerifyCommand, surroundings: &Surroundings) -> Result<(
         Ok(())
     } else {
         let plural = if findings == 1 { "" } else { "s" };
-        Err(Failure::Failed(format!("{findings} finding{plural}")))
+        let unread = verified.iter().any(|one| !one.unread.is_empty());
+        let unread = if unread { ", and not all could be read" } else { "" };
+        Err(Failure::Failed(format!("{findings} finding{plural}{unread}")))
     }
 }
 

@@ -107,12 +107,10 @@ impl Service {
         let now = self.now();
         let ended = self.grace.lock().poll(now);
         if let Some(dropped) = ended {
-            let mut ticket = Ticket::nothing();
-            for key in &dropped {
-                ticket = ticket.merge(self.export.file_system.set_note(key, None).await?);
+            if let Err(error) = self.drop_unreclaimed(&dropped).await {
+                self.grace.lock().failed();
+                return Err(error);
             }
-            ticket.durable().await?;
-            self.export.file_system.release_orphans().await?;
             self.end_grace();
             tracing::info!(not_reclaimed = dropped.len(), "the grace period is over");
         }
@@ -120,6 +118,15 @@ impl Service {
             self.expire_client(&client).await?;
         }
         Ok(())
+    }
+
+    async fn drop_unreclaimed(&self, records: &[RecordKey]) -> engine::Result<()> {
+        let mut ticket = Ticket::nothing();
+        for key in records {
+            ticket = ticket.merge(self.export.file_system.set_note(key, None).await?);
+        }
+        ticket.durable().await?;
+        self.export.file_system.release_orphans().await
     }
 
     /// How long until [`Service::tick`] is of use again.

@@ -41,7 +41,7 @@ impl Direct {
             return Err(StoreError::Refused(format!("{request} was answered with bytes {start}..{end}")));
         }
         let promised_bytes = promised.end - promised.start;
-        let parts = parts_in_time(result.into_stream(), silent).inspect(|_| self.line.moved());
+        let parts = parts_in_time(result.into_stream(), silent).inspect_ok(|_| self.line.moved());
         let bytes = collect(Box::pin(parts)).await?;
         if bytes.len() as u64 != promised_bytes {
             return Err(StoreError::Transient(format!(
@@ -92,7 +92,9 @@ impl Store for Direct {
             }
             Request::Get { .. } => self.get(request).await,
             Request::Delete { path } => {
-                self.objects.delete(path).await.map(|()| Reply::Deleted).map_err(sort)
+                let silent = |_| StoreError::Transient(format!("{request}: nothing came for {TRY_LIMIT:?}"));
+                let deleted = timeout(TRY_LIMIT, self.objects.delete(path)).await.map_err(silent)?;
+                deleted.map(|()| Reply::Deleted).map_err(sort)
             }
             Request::List { prefix } => {
                 let listed = self

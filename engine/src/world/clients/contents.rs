@@ -1,12 +1,14 @@
 //! What clients do with the content of files.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::super::{Result, lost};
 use super::{Client, Next};
 use crate::attributes::SetAttributes;
 use crate::credential::Credential;
-use crate::error::{self, Error};
+use crate::error::{self, Error, ErrorKind};
 use crate::file_system::{Authority, CloneRange, FileSystem, Stability};
 use crate::identity::InodeId;
 use crate::journal::Ticket;
@@ -95,7 +97,16 @@ impl Client<'_> {
             return Ok(());
         }
         let after = self.model.borrow().files[&inode].now().clone();
-        let Ok(found) = read_all(self.fs, inode).await else { return Ok(()) };
+        let found = loop {
+            match read_all(self.fs, inode).await {
+                Ok(found) => break found,
+                // The index waits for room. Only a look tells what there is.
+                Err(error) if matches!(error.kind(), ErrorKind::Retry(_)) && !self.machine.disk.is_off() => {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(_) => return Ok(()),
+            }
+        };
         let of = |version: &[u8], at: usize| version.get(at).copied().unwrap_or(0);
         let allowed = |(at, byte): (usize, &u8)| *byte == of(before, at) || *byte == of(&after, at);
         if !(found.len() == before.len() || found.len() == after.len())

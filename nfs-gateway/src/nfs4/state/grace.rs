@@ -22,8 +22,12 @@ pub(crate) struct Grace {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Active { until: Duration },
+    Active {
+        until: Duration,
+    },
     Ending,
+    /// It is over, and what ends it is to be tried again.
+    Failed,
     Ended,
 }
 
@@ -59,12 +63,18 @@ impl Grace {
     /// If it is over, the records to drop. When they are gone, durably, call [`Grace::end`].
     pub(crate) fn poll(&mut self, now: Duration) -> Option<Vec<RecordKey>> {
         match self.phase {
-            Phase::Active { until } if now >= until || self.waiting.is_empty() => {
+            Phase::Active { until } if now < until && !self.waiting.is_empty() => None,
+            Phase::Active { .. } | Phase::Failed => {
                 self.phase = Phase::Ending;
                 Some(self.recorded.difference(&self.reclaimed).cloned().collect())
             }
-            Phase::Active { .. } | Phase::Ending | Phase::Ended => None,
+            Phase::Ending | Phase::Ended => None,
         }
+    }
+
+    /// What ends it could not be done: the next poll says so again.
+    pub(crate) fn failed(&mut self) {
+        self.phase = Phase::Failed;
     }
 
     /// Normal operation.
@@ -99,6 +109,10 @@ mod tests {
         assert_eq!(grace.poll(Duration::from_secs(102)), Some(vec!["b".to_owned()]));
         assert!(grace.is_active(), "until the record is durably gone");
         assert!(!grace.may_reclaim("b"));
+        assert_eq!(grace.poll(Duration::from_secs(103)), None);
+        grace.failed();
+        assert!(grace.is_active() && !grace.may_reclaim("b"));
+        assert_eq!(grace.poll(Duration::from_secs(104)), Some(vec!["b".to_owned()]), "once more");
         grace.end();
         assert!(!grace.is_active());
     }
