@@ -27,6 +27,7 @@ pub(crate) use scrub::Scrub;
 pub use scrub::ScrubOptions;
 
 pub(crate) use reseal::Reseal;
+pub(crate) use write_back::Busy;
 
 /// How often upkeep looks around when nobody wakes it.
 const ROUND: Duration = Duration::from_secs(1);
@@ -120,7 +121,7 @@ async fn tidy_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
     let now = volume.environment.clock.monotonic();
     let mut results = vec![volume.reclaim_contents().await];
     if pace.minute_is_over(now) {
-        results.push(volume.write_back().await);
+        results.push(volume.write_back(Busy::Skipped, || true).await);
         results.push(volume.fold_accesses().await);
     } else if volume.access_log.has_many() {
         results.push(volume.fold_accesses().await);

@@ -21,7 +21,7 @@ use crate::ops::access_log::AccessLog;
 use crate::records::SegmentRecord;
 use crate::tiering::Tier;
 use crate::tiers::ColdTier;
-use crate::upkeep::{self, Collector, Upkeep};
+use crate::upkeep::{self, Busy, Collector, Upkeep};
 use crate::volume::{InodeLocks, NameHasher, Pins, SpaceGuard, Uploads, Volume};
 
 /// Does something with the keys of a file system that nobody has open, and says how they stand then.
@@ -211,13 +211,7 @@ impl Volume {
         self.closing.store(true, Ordering::Release);
         self.scrub.stop().await;
         self.upkeep.stop().await;
-        for inode in self.buffer.inodes() {
-            match self.flush(inode).await {
-                Ok(ticket) => drop(ticket),
-                Err(Error::Stale) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.write_back(Busy::Awaited, || true).await?;
         self.fold_accesses().await?;
         self.store.close().await
     }

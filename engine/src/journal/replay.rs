@@ -98,7 +98,7 @@ pub(crate) struct FileAudit {
     pub(crate) damage: Option<String>,
 }
 
-/// Reads all of a journal file. Only an unreadable file is an error; `None` if it is gone.
+/// Reads all of a journal file. That it cannot be read is damage, too; `None` if it is gone.
 pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option<FileAudit>> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some((number, Use::Journal)) = files::parse(name) else { return Ok(None) };
@@ -108,11 +108,7 @@ pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option
     let found = match open(&place, number) {
         Ok(found) => found,
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(Error::Open(error)) => {
-            audit.damage = Some(error.to_string());
-            return Ok(Some(audit));
-        }
-        Err(error @ Error::Io { .. }) => {
+        Err(error @ (Error::Open(_) | Error::Io { .. })) => {
             audit.damage = Some(error.to_string());
             return Ok(Some(audit));
         }

@@ -45,9 +45,10 @@ impl Volume {
             // One that is looked for alone often stands behind others.
             let wanted = STEP.min(LOOKS_MAX - looks);
             let rows = self.store.scan(&from, &end, wanted)?;
-            let found_all = rows.len() < wanted;
+            let mut is_last = rows.len() < wanted;
             for (row, _) in &rows {
                 if page.files.len() == limit {
+                    is_last = false;
                     break;
                 }
                 looks += 1;
@@ -65,12 +66,8 @@ impl Volume {
                     Err(error) => return Err(error),
                 }
             }
-            if found_all {
-                // Unless the limit cut it off.
-                let last = rows.last().map(|(row, _)| row.as_ref());
-                if page.next.as_ref().map(|next| next.0.as_slice()) == last || rows.is_empty() {
-                    page.next = None;
-                }
+            if is_last {
+                page.next = None;
                 break;
             }
         }

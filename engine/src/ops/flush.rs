@@ -24,6 +24,7 @@ use crate::limits::{
 };
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
+use crate::upkeep::Busy;
 use crate::volume::{Change, HeldLocks, Look, Volume};
 
 /// Bytes at which a record of a flush gets no more parts. One more part joins with the pieces of three slots at most.
@@ -208,27 +209,19 @@ impl Volume {
 
     /// Makes room in the buffer, by flushing, before more data is taken in.
     pub(crate) async fn relieve_buffer(&self, coming: u64) -> Result<()> {
-        let mut failure = None;
         let is_full = || self.buffer.bytes() + coming > self.budgets.write_buffer_bytes;
-        // Whoever rewrites a file now may wait for the object store: the others give room first.
-        let free_first = self.buffer.inodes().into_iter().map(|inode| (inode, false));
-        let inodes: Vec<_> = if is_full() { free_first.collect() } else { Vec::new() };
-        let then_all = inodes.clone().into_iter().map(|(inode, _)| (inode, true));
-        for (inode, waits) in inodes.into_iter().chain(then_all) {
-            if !is_full() {
-                break;
-            }
-            let flushed =
-                if waits { self.flush(inode).await.map(Some) } else { self.flush_if_free(inode).await };
-            match flushed {
-                Ok(ticket) => drop(ticket),
-                Err(Error::Stale) => {}
+        if !is_full() {
+            return Ok(());
+        }
+        // Nobody waits for a file that is busy if the others give enough.
+        for busy in [Busy::Skipped, Busy::Awaited] {
+            match self.write_back(busy, is_full).await {
+                Err(error) if is_full() && busy == Busy::Awaited => return Err(error),
                 Err(error @ (Error::Halted { .. } | Error::NoSpace)) => return Err(error),
-                // The others have room to give as well.
-                Err(error) => failure = Some(error),
+                _ => {}
             }
         }
-        failure.filter(|_| is_full()).map_or(Ok(()), Err)
+        Ok(())
     }
 }
 

@@ -80,8 +80,8 @@ impl Volume {
             Problem::Unreachable { inode } | Problem::Loop { inode } => {
                 let home = self.lost_and_found().await?;
                 self.store.admit().await?;
-                let hangs = matches!(problem, Problem::Loop { .. });
-                mend::attach(self, home, *inode, if hangs { mend::below_root } else { mend::is_named })
+                let is_loop = matches!(problem, Problem::Loop { .. });
+                mend::attach(self, home, *inode, if is_loop { mend::below_root } else { mend::is_named })
             }
             Problem::EntriesWithoutDirectory { directory, .. } => {
                 let home = self.lost_and_found().await?;

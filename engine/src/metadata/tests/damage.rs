@@ -187,9 +187,8 @@ fn fill(store: &Store, number: usize) -> Result<Ticket> {
     Ok(transaction.commit())
 }
 
-/// A large journal beside a small overlay: what is still free is not enough for all the files that the journal may have.
-#[test]
-fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
+/// A large journal beside a small overlay: all the files that it may have take more than the reserve of a nearly full disk.
+fn large_journal() -> (SimulatedDisk, Bench, Arc<Store>) {
     let disk = SimulatedDisk::new(1);
     let mut bench = Bench::on(Arc::new(disk.clone()));
     bench.budgets.journal_bytes = 256 << 20;
@@ -197,6 +196,12 @@ fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
     bench.create().unwrap();
     let store = bench.open().unwrap();
     wait(fill(&store, 0).unwrap().durable()).unwrap();
+    (disk, bench, store)
+}
+
+#[test]
+fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
+    let (disk, bench, store) = large_journal();
     disk.set_capacity(Some(disk.used_bytes() + (40 << 20)));
     for number in 0..600 {
         wait(fill(&store, number).unwrap().durable()).unwrap();
@@ -208,13 +213,7 @@ fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
 /// Whatever waits for a file that the journal does not get: nobody waits for good, and space that comes back is found.
 #[test]
 fn a_journal_that_gets_no_file_at_all_holds_nobody_up_for_good() {
-    let disk = SimulatedDisk::new(1);
-    let mut bench = Bench::on(Arc::new(disk.clone()));
-    bench.budgets.journal_bytes = 256 << 20;
-    bench.budgets.overlay_bytes = 64 << 20;
-    bench.create().unwrap();
-    let store = bench.open().unwrap();
-    wait(fill(&store, 0).unwrap().durable()).unwrap();
+    let (disk, bench, store) = large_journal();
     disk.set_capacity(Some(0));
     // More than fits the file that there is.
     let tickets: Vec<_> = (0..200).map_while(|number| fill(&store, number).ok()).collect();
