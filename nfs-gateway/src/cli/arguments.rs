@@ -154,7 +154,7 @@ is taken for nothing), `notice` (bytes of no use are not as they were written: a
 suspect the disk). A repair never invents data: a block that does not authenticate stays an error (EIO) when it is read.
 What is cut off from the root goes to /lost+found.
 
-Exit status: 0 clean (but for notices), 1 something was found (and is still there after a repair), 2 it could not be verified.";
+Exit status: 0 clean (but for notices), 1 something was found (and is still there after a repair) or could not be read, 2 it could not be verified.";
 
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
