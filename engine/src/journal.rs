@@ -8,7 +8,8 @@
 //!   that carries it authenticates as a whole.
 //! - When nothing was written for a second, a frame without records marks the end, so that the frame before it is known to be whole.
 //! - The end of the journal is the first frame that does not authenticate. If a valid frame follows it in the same file, or the next
-//!   file does not go on with the next LSN, something durable was damaged, and the open fails instead of losing it.
+//!   file does not go on with the next LSN, something durable was damaged, and the open fails instead of losing it. Records that a
+//!   checkpoint covers may be missing: on a full disk the checkpoint may have been first.
 //! - After a crash no old file is written again: the next record begins a new file under a new key, so that no nonce repeats.
 //! - A crash can leak spare files; the next open takes or removes them.
 //! - A failed write or sync halts the journal for good; nobody retries it, since the kernel may have dropped the bytes.
@@ -55,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     pub(crate) home: Home,
     pub(crate) file_bytes: u64,
+    /// What a file leaves free on the disk, unless it is the only one: a fold, which would give files back, needs room itself.
+    pub(crate) fold_bytes: u64,
 }
 
 /// Whether the journal makes files of this name in its directory.
@@ -78,18 +81,19 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Begins a new file after what was replayed. `scarce` is called when a full disk leaves it without a file to go on with: a trim
-    /// would give one back.
+    /// Begins a new file after what was replayed. `scarce` is called when a full disk leaves it without a file to go on with
+    /// ([`Starved::Journal`]), or to write to ([`Starved::Writer`]): a trim would give one back.
     pub(crate) fn start(
         place: Place,
         replayed: Replayed,
         progress: Arc<Progress>,
-        scarce: impl Fn() + Send + Sync + 'static,
+        scarce: impl Fn(Starved) + Send + Sync + 'static,
     ) -> Result<Self> {
-        let supply = Arc::new(Supply::open(&place, Arc::clone(&progress), Box::new(scarce))?);
         let inbox = Arc::new(Inbox::default());
         let next_number = replayed.next_number;
         let ledger = Arc::new(Ledger::new(replayed));
+        let (known, told) = (Arc::clone(&ledger), Arc::clone(&progress));
+        let supply = Arc::new(Supply::open(&place, known, told, Box::new(scarce))?);
         let writer = FrameWriter::new(
             place,
             next_number,

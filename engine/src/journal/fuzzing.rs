@@ -79,7 +79,12 @@ fn genuine_file() -> Vec<u8> {
 fn replayed(bytes: &[u8]) -> Result<Vec<(Lsn, Changes)>> {
     let directory = Path::new(DIRECTORY);
     let disk = MemoryDisk::with(&files::path(directory, 1, Use::Journal), bytes);
-    let place = Place { directory: directory.to_owned(), home: home(&disk), file_bytes: bytes.len() as u64 };
+    let place = Place {
+        directory: directory.to_owned(),
+        home: home(&disk),
+        file_bytes: bytes.len() as u64,
+        fold_bytes: 0,
+    };
     let mut records = Vec::new();
     replay(&place, Lsn(0), |lsn, changes| {
         records.push((lsn, changes));

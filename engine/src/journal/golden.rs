@@ -27,7 +27,12 @@ const DIRECTORY: &str = "/journal";
 const FILE_BYTES: u64 = 7 * 4096;
 
 fn place(disk: &MemoryDisk) -> Place {
-    Place { directory: DIRECTORY.into(), home: home(disk.clone(), ring()), file_bytes: FILE_BYTES }
+    Place {
+        directory: DIRECTORY.into(),
+        home: home(disk.clone(), ring()),
+        file_bytes: FILE_BYTES,
+        fold_bytes: 0,
+    }
 }
 
 fn path() -> std::path::PathBuf {
@@ -50,8 +55,9 @@ fn journal_file() -> Vec<u8> {
     let progress = Progress::new(Lsn(0), Lsn(0));
     let replayed = replay(&place(&disk), Lsn(0), |_, _| Ok(())).unwrap();
     let number = replayed.next_number;
-    let supply = Arc::new(Supply::open(&place(&disk), Arc::clone(&progress), Box::new(|| {})).unwrap());
     let (inbox, ledger) = (Arc::new(Inbox::default()), Arc::new(Ledger::new(replayed)));
+    let (known, told) = (Arc::clone(&ledger), Arc::clone(&progress));
+    let supply = Arc::new(Supply::open(&place(&disk), known, told, Box::new(|_| {})).unwrap());
     let push = |lsn: u64| {
         let record = record::encode(Lsn(lsn), &records()[usize::try_from(lsn).unwrap() - 1]);
         inbox.push(Queued { lsn: Lsn(lsn), record });

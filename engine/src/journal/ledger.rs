@@ -39,6 +39,9 @@ struct State {
     files: VecDeque<LiveFile>,
     frames: VecDeque<LiveFrame>,
     uncovered_bytes: u64,
+    covered: Lsn,
+    /// The record that the next file begins with, once the newest one takes no more.
+    next: Option<Lsn>,
     /// Files that were given back and are being recycled.
     leaving: Vec<PathBuf>,
 }
@@ -46,18 +49,30 @@ struct State {
 impl Ledger {
     pub(super) fn new(replayed: Replayed) -> Self {
         let uncovered_bytes = replayed.frames.iter().map(|frame| frame.bytes).sum();
-        let Replayed { files, frames, .. } = replayed;
-        Ledger(Mutex::new(State { files, frames, uncovered_bytes, leaving: Vec::new() }))
+        let Replayed { last, files, frames, .. } = replayed;
+        // After a start nothing is written to older files.
+        let next = Some(Lsn(last.0.saturating_add(1)));
+        let (covered, leaving) = (Lsn(0), Vec::new());
+        Ledger(Mutex::new(State { files, frames, uncovered_bytes, covered, next, leaving }))
     }
 
     pub(super) fn add_file(&self, file: LiveFile) {
-        self.0.lock().files.push_back(file);
+        let mut state = self.0.lock();
+        state.files.push_back(file);
+        state.next = None;
+    }
+
+    /// The newest file takes no more: the next one begins with this record.
+    pub(super) fn close_newest(&self, next: Lsn) {
+        self.0.lock().next = Some(next);
     }
 
     pub(super) fn add_frame(&self, frame: LiveFrame) {
         let mut state = self.0.lock();
-        state.uncovered_bytes += frame.bytes;
-        state.frames.push_back(frame);
+        if frame.last > state.covered {
+            state.uncovered_bytes += frame.bytes;
+            state.frames.push_back(frame);
+        }
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
@@ -89,16 +104,21 @@ impl Ledger {
         self.0.lock().files.iter().any(|file| file.generation < generation)
     }
 
-    /// Forgets what is covered and returns the files that are no longer needed, oldest first. The newest file stays.
+    /// Forgets what is covered and returns the files that are no longer needed, oldest first. The one that is written now stays.
     pub(super) fn trim(&self, covered: Lsn) -> Vec<PathBuf> {
         let mut state = self.0.lock();
+        state.covered = state.covered.max(covered);
         while let Some(frame) = state.frames.front().copied().filter(|frame| frame.last <= covered) {
             state.uncovered_bytes = state.uncovered_bytes.saturating_sub(frame.bytes);
             state.frames.pop_front();
         }
         let mut freed = Vec::new();
         // All records of a file come before the first one of the next file.
-        while state.files.get(1).is_some_and(|next| next.first.0 <= covered.0.saturating_add(1)) {
+        let next = |state: &State| state.files.get(1).map_or(state.next, |next| Some(next.first));
+        while next(&state).is_some_and(|next| next.0 <= covered.0.saturating_add(1)) {
+            if state.files.is_empty() {
+                break;
+            }
             freed.extend(state.files.pop_front().map(|file| file.path));
         }
         state.leaving.extend(freed.iter().cloned());
@@ -126,7 +146,15 @@ mod tests {
         assert_eq!(ledger.trim(Lsn(2)), Vec::<PathBuf>::new());
         assert_eq!(ledger.trim(Lsn(3)), vec![PathBuf::from("1")]);
         assert_eq!(ledger.uncovered_bytes(), 8192);
-        assert_eq!(ledger.trim(Lsn(9)), vec![PathBuf::from("2")]);
-        assert_eq!(ledger.uncovered_bytes(), 0);
+        assert_eq!(ledger.trim(Lsn(8)), vec![PathBuf::from("2")]);
+        assert_eq!(ledger.trim(Lsn(12)), vec![PathBuf::from("3")], "nothing is written to it any more");
+        assert_eq!((ledger.uncovered_bytes(), ledger.trim(Lsn(12))), (0, Vec::new()));
+        ledger.add_file(file(4, 10));
+        ledger.add_frame(frame(12));
+        assert_eq!(ledger.uncovered_bytes(), 0, "a checkpoint was first");
+        assert_eq!(ledger.trim(Lsn(12)), Vec::<PathBuf>::new(), "it is written");
+        ledger.close_newest(Lsn(14));
+        assert_eq!(ledger.trim(Lsn(12)), Vec::<PathBuf>::new());
+        assert_eq!(ledger.trim(Lsn(13)), vec![PathBuf::from("4")]);
     }
 }

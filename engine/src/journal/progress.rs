@@ -29,10 +29,12 @@ pub(crate) struct State {
 pub(crate) enum Starved {
     /// Another journal file: the last one is in use. A fold gives older ones back.
     Journal,
-    /// Any journal file at all: what was committed waits to be written.
+    /// Any journal file at all: what was committed waits to be written, or for a fold.
     Writer,
     /// A fold.
     Fold,
+    /// Nothing, but no fold gives a journal file back at the moment.
+    Trim,
 }
 
 /// The one place where durability is announced. Only the journal's writer advances it.
@@ -100,8 +102,19 @@ impl Progress {
     /// Says that there is no space for something. Whoever waits for room is told instead of waiting for a fold that cannot come.
     pub(crate) fn starve(&self, what: Starved) {
         self.change(|state| {
-            if !state.starved.contains(&what) {
-                state.starved.push(what);
+            let also = match what {
+                // A writer without a file waits for a fold that gives one back: what the last one said is not true of it.
+                Starved::Trim if state.starved.contains(&Starved::Writer) => return,
+                Starved::Writer => {
+                    state.starved.retain(|starved| *starved != Starved::Trim);
+                    Some(Starved::Journal)
+                }
+                _ => None,
+            };
+            for what in also.into_iter().chain([what]) {
+                if !state.starved.contains(&what) {
+                    state.starved.push(what);
+                }
             }
         });
     }

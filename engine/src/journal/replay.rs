@@ -102,7 +102,7 @@ pub(crate) struct FileAudit {
 pub(crate) fn audit(home: &Home, directory: &Path, path: &Path) -> Result<Option<FileAudit>> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some((number, Use::Journal)) = files::parse(name) else { return Ok(None) };
-    let place = Place { directory: directory.to_owned(), home: home.clone(), file_bytes: 0 };
+    let place = Place { directory: directory.to_owned(), home: home.clone(), file_bytes: 0, fold_bytes: 0 };
     let mut audit =
         FileAudit { path: path.to_owned(), length: 0, last_frame: 0, end: 0, records: 0..0, damage: None };
     let found = match open(&place, number) {

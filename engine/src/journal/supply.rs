@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::files::{self, Use};
+use super::ledger::Ledger;
 use super::{Place, Progress, Starved};
 use crate::broken::{Broken, broken};
 use crate::disk::{Disk, OpenHow};
@@ -25,6 +26,9 @@ const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 /// Zeros are written in pieces of this size.
 const ZEROS_BYTES: usize = 1024 * 1024;
 
+/// Called when there is no space for another file, with who has none: who can give some back begins to.
+pub(super) type Scarce = Box<dyn Fn(Starved) + Send + Sync>;
+
 /// A preallocated file.
 struct Spare {
     path: PathBuf,
@@ -38,9 +42,10 @@ pub(super) struct Supply {
     directory: PathBuf,
     disk: Arc<dyn Disk>,
     file_bytes: u64,
+    fold_bytes: u64,
+    ledger: Arc<Ledger>,
     progress: Arc<Progress>,
-    /// Called when there is no space for another file, and none is left: who can give some back begins to.
-    scarce: Box<dyn Fn() + Send + Sync>,
+    scarce: Scarce,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -58,8 +63,9 @@ impl Supply {
     /// Takes over the spares of an earlier run that are whole, and removes what is not.
     pub(super) fn open(
         place: &Place,
+        ledger: Arc<Ledger>,
         progress: Arc<Progress>,
-        scarce: Box<dyn Fn() + Send + Sync>,
+        scarce: Scarce,
     ) -> Result<Self> {
         let (directory, disk) = (place.directory.clone(), Arc::clone(&place.home.disk));
         let mut state =
@@ -88,12 +94,13 @@ impl Supply {
             // Whoever gave them their names may have been killed before these were durable, and the old ones were journal files.
             disk.sync_directory(&directory).map_err(Error::io("cannot sync", &directory))?;
         }
-        let file_bytes = place.file_bytes;
         Ok(Supply {
             keys: place.home.keys.clone(),
             directory,
             disk,
-            file_bytes,
+            file_bytes: place.file_bytes,
+            fold_bytes: place.fold_bytes,
+            ledger,
             progress,
             scarce,
             state: Mutex::new(state),
@@ -113,7 +120,7 @@ impl Supply {
                     state.full = true;
                     if state.spares.is_empty() {
                         self.progress.starve(Starved::Journal);
-                        (self.scarce)();
+                        (self.scarce)(Starved::Journal);
                         self.changed.notify_all();
                     }
                     self.changed.wait_for(&mut state, FULL_DISK_RETRY);
@@ -150,7 +157,9 @@ impl Supply {
         let making = files::path(&self.directory, number, Use::Making);
         let spare = files::path(&self.directory, number, Use::Spare);
         // On a disk that is nearly full a half of a file would take from others what they could still use, again and again.
-        if self.disk.free_bytes(&self.directory).is_ok_and(|free| free < self.file_bytes) {
+        let left_free = if self.ledger.file_count() == 0 { 0 } else { self.fold_bytes };
+        let wanted = self.file_bytes.saturating_add(left_free);
+        if self.disk.free_bytes(&self.directory).is_ok_and(|free| free < wanted) {
             return Err(Error::NoSpace);
         }
         let zeroed = write_zeros(self.disk.as_ref(), &making, self.file_bytes);
@@ -182,7 +191,8 @@ impl Supply {
             if state.stopping {
                 return Err(Error::Halted { reason: "the file system was closed".to_owned() });
             }
-            if state.full {
+            if state.full && !self.progress.is_starved(Starved::Writer) {
+                (self.scarce)(Starved::Writer);
                 self.progress.starve(Starved::Writer);
             }
             self.changed.wait(&mut state);
@@ -265,6 +275,7 @@ mod tests {
     use crate::environment::Environment;
     use crate::home::Home;
     use crate::identity::{FileSystemId, Lsn};
+    use crate::journal::replay;
     use crate::keys::DataKey;
 
     /// Whoever made it a spare was killed before its old name was durably gone.
@@ -287,8 +298,10 @@ mod tests {
                 keys: KeyRing::of(DataKey::from_bytes([1; 32])),
                 file_system: FileSystemId::from_random([1; 16]),
             };
-            let place = Place { directory: directory.clone(), home, file_bytes: 4096 };
-            let supply = Supply::open(&place, Progress::new(Lsn(0), Lsn(0)), Box::new(|| {})).unwrap();
+            let place = Place { directory: directory.clone(), home, file_bytes: 4096, fold_bytes: 0 };
+            let ledger = Arc::new(Ledger::new(replay(&place, Lsn(0), |_, _| Ok(())).unwrap()));
+            let progress = Progress::new(Lsn(0), Lsn(0));
+            let supply = Supply::open(&place, ledger, progress, Box::new(|_| {})).unwrap();
             supply.take().unwrap();
             assert!(
                 !disk

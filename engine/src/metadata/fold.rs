@@ -1,14 +1,15 @@
 //! Moving the overlay into checkpoints and the index, and merging checkpoints, in the background of commits.
 //!
-//! A fold goes in steps, each of which may be the last one before a crash: freeze, wait until the frozen records are durable, write and
-//! sync a delta, swing the manifest (D3), trim the journal, apply to the index, drop the frozen map. A step that fails for want of
-//! space is tried again from its beginning; any other failure halts the store.
+//! A fold goes in steps, each of which may be the last one before a crash: freeze, wait until the frozen records are durable (or can only
+//! become so by the fold), write and sync a delta, swing the manifest (D3), trim the journal, apply to the index, drop the frozen map. A
+//! step that fails for want of space is tried again from its beginning; any other failure halts the store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::overlay::Frozen;
 use super::recovery;
 use super::rests::Rests;
 use super::store::Parts;
@@ -33,20 +34,34 @@ pub(super) struct Signal {
 #[derive(Debug)]
 struct State {
     requested: Lsn,
-    pokes: u64,
+    seen: Seen,
     stopping: bool,
+}
+
+/// What a thread had been told when it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    pokes: u64,
+    hurries: u64,
 }
 
 impl Signal {
     pub(super) fn new() -> Self {
-        let state = State { requested: Lsn(0), pokes: 0, stopping: false };
+        let state = State { requested: Lsn(0), seen: Seen::default(), stopping: false };
         Signal { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Says that there may be something to do.
     pub(super) fn poke(&self) {
+        self.state.lock().seen.pokes += 1;
+        self.changed.notify_all();
+    }
+
+    /// Says that something waits that a fold alone can help: one that is under way and fails is tried again at once.
+    pub(super) fn hurry(&self) {
         let mut state = self.state.lock();
-        state.pokes = state.pokes.wrapping_add(1);
+        state.seen.pokes += 1;
+        state.seen.hurries += 1;
         self.changed.notify_all();
     }
 
@@ -54,7 +69,7 @@ impl Signal {
     pub(super) fn request(&self, lsn: Lsn) {
         let mut state = self.state.lock();
         state.requested = state.requested.max(lsn);
-        state.pokes = state.pokes.wrapping_add(1);
+        state.seen.pokes += 1;
         self.changed.notify_all();
     }
 
@@ -71,15 +86,24 @@ impl Signal {
         self.state.lock().requested
     }
 
-    fn pokes(&self) -> u64 {
-        self.state.lock().pokes
+    fn seen(&self) -> Seen {
+        self.state.lock().seen
     }
 
     /// Waits for a poke that came after `seen` was read; `false` when it was stopped.
-    fn wait(&self, seen: u64) -> bool {
+    fn wait(&self, seen: Seen) -> bool {
         let mut state = self.state.lock();
-        while !state.stopping && state.pokes == seen {
+        while !state.stopping && state.seen.pokes == seen.pokes {
             self.changed.wait(&mut state);
+        }
+        !state.stopping
+    }
+
+    /// Waits a while before the same is tried again, unless there was a hurry after `seen` was read; `false` when it was stopped.
+    fn wait_to_retry(&self, seen: Seen) -> bool {
+        let mut state = self.state.lock();
+        if !state.stopping && state.seen.hurries == seen.hurries {
+            self.changed.wait_for(&mut state, FULL_DISK_RETRY);
         }
         !state.stopping
     }
@@ -106,8 +130,9 @@ impl Folding {
             threads::spawn(name, move || body(&parts))
         };
         let threads = vec![
-            spawn("tidefs-fold", |parts| run(parts, Some(Starved::Fold), fold_as_needed))?,
-            spawn("tidefs-merge", |parts| run(parts, None, merge_as_needed))?,
+            spawn("tidefs-fold", |parts| run(parts, fold_as_needed, tell))?,
+            // Nobody waits for a merge.
+            spawn("tidefs-merge", |parts| run(parts, merge_as_needed, |_, _| {}))?,
         ];
         Ok(Folding { threads })
     }
@@ -120,81 +145,115 @@ impl Folding {
     }
 }
 
-/// `starved` is what waiters are told if there is no space. Nobody waits for a merge.
-fn run(parts: &Parts, starved: Option<Starved>, work: fn(&Parts) -> Result<()>) {
+/// What came of an attempt that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    All,
+    /// The journal lacks a file, and there is nothing yet that would give one back.
+    NothingToGiveBack,
+}
+
+fn run(parts: &Parts, work: fn(&Parts) -> Result<Done>, tell: fn(&Parts, &Result<Done>)) {
     loop {
-        let seen = parts.signal.pokes();
-        match work(parts) {
-            Ok(()) => {
-                starved.into_iter().for_each(|what| parts.progress.relieve(what));
-                if !parts.signal.wait(seen) {
-                    return;
-                }
-            }
-            Err(Error::NoSpace) => {
-                starved.into_iter().for_each(|what| parts.progress.starve(what));
-                if !parts.signal.pause(FULL_DISK_RETRY) {
-                    return;
-                }
-            }
-            Err(_) if parts.signal.stopping() => return,
+        let seen = parts.signal.seen();
+        let done = work(parts);
+        let again = !matches!(done, Ok(Done::All)) && parts.signal.seen().hurries != seen.hurries;
+        if !again {
+            tell(parts, &done);
+        }
+        let go_on = match done {
+            Ok(Done::All) => parts.signal.wait(seen),
+            Ok(Done::NothingToGiveBack) | Err(Error::NoSpace) => parts.signal.wait_to_retry(seen),
+            Err(_) if parts.signal.stopping() => false,
             Err(error) => {
                 tracing::error!(%error, "metadata cannot be folded; no more changes are accepted");
                 parts.progress.halt(&format!("metadata cannot be folded: {error}"));
-                return;
+                false
             }
+        };
+        if !go_on {
+            return;
         }
     }
 }
 
-fn fold_as_needed(parts: &Parts) -> Result<()> {
+/// Tells those who wait for a fold what came of it.
+fn tell(parts: &Parts, done: &Result<Done>) {
+    let progress = &parts.progress;
+    match done {
+        Ok(Done::All) => {
+            progress.relieve(Starved::Fold);
+            progress.relieve(Starved::Trim);
+        }
+        Ok(Done::NothingToGiveBack) => {
+            progress.starve(Starved::Trim);
+            progress.relieve(Starved::Fold);
+        }
+        Err(Error::NoSpace) => progress.starve(Starved::Fold),
+        Err(_) => {}
+    }
+}
+
+fn fold_as_needed(parts: &Parts) -> Result<Done> {
     if parts.index_is_incomplete() {
         recovery::rebuild_index(parts)?;
     }
+    let lacks_file = || parts.progress.is_starved(Starved::Journal);
     while parts.overlay.is_folding()
         || parts.fold_is_due()
         || parts.signal.requested() > parts.progress.checkpointed()
-        || parts.progress.is_starved(Starved::Journal)
+        || lacks_file()
     {
-        let (lacks_file, given_back) =
-            (parts.progress.is_starved(Starved::Journal), parts.journal.files_given_back());
         if parts.signal.stopping() {
             break;
         }
-        if !fold(parts)? {
-            // Without anything to fold nothing is given back: whoever waits for that is told.
-            let starved = parts.progress.is_starved(Starved::Journal);
-            return if starved { Err(Error::NoSpace) } else { Ok(()) };
+        let (lacked_file, given_back) = (lacks_file(), parts.journal.files_given_back());
+        let folded = fold(parts)?;
+        if folded {
+            // There may be enough deltas for a merge now.
+            parts.signal.poke();
         }
-        // There may be enough deltas for a merge now.
-        parts.signal.poke();
-        if lacks_file && parts.journal.files_given_back() == given_back {
-            // The next one may give a file back, but not at once.
-            return Err(Error::NoSpace);
+        let in_vain = lacked_file && parts.journal.files_given_back() == given_back;
+        let writer_waits = parts.progress.is_starved(Starved::Writer);
+        if !folded || (in_vain && !writer_waits) {
+            return match (lacks_file(), writer_waits) {
+                (false, _) => Ok(Done::All),
+                // The next one may give a file back, but not at once.
+                (true, false) => Ok(Done::NothingToGiveBack),
+                (true, true) => Err(Error::NoSpace),
+            };
         }
+    }
+    Ok(Done::All)
+}
+
+/// Waits until what is frozen may become a checkpoint: it is durable, and so is the deletion of what is left out of it. On a full disk
+/// the journal may have no file to write that to, and only this fold gives one back: then nothing is left out, and what is frozen
+/// becomes durable with the checkpoint, before the journal has it.
+fn settle(parts: &Parts, frozen: &Frozen) -> Result<()> {
+    let progress = &parts.progress;
+    let settled = parts.overlay.settle(frozen);
+    let stuck = |state: &journal::State| state.starved.contains(&Starved::Writer);
+    threads::block_on(progress.until(|state| state.durable >= settled || stuck(state)))?;
+    if progress.durable() < settled {
+        frozen.keep_all();
     }
     Ok(())
 }
 
-/// Waits until what is frozen is durable. A journal without a file to write it to, on a full disk, waits for what only a fold could give
-/// back: then this one gives way, and is tried again.
-fn await_durable(parts: &Parts, last: Lsn) -> Result<()> {
-    let progress = &parts.progress;
-    let stuck = |state: &journal::State| state.durable < last && state.starved.contains(&Starved::Writer);
-    threads::block_on(progress.until(|state| state.durable >= last || stuck(state)))?;
-    if progress.durable() >= last { Ok(()) } else { Err(Error::NoSpace) }
-}
-
 /// Folds once; `false` if there was nothing to fold.
 fn fold(parts: &Parts) -> Result<bool> {
-    let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
-    await_passing(parts);
-    let settled = parts.overlay.settle(&frozen);
-    await_durable(parts, settled)?;
-    if broken(Broken::TrimmedBeforeCheckpoint) {
-        parts.journal.trim(frozen.last);
-    }
+    let Some(frozen) = parts.overlay.freeze() else {
+        // What was covered before the journal had it may stand in files of its own by now.
+        parts.journal.trim(parts.checkpoints.covered());
+        return Ok(false);
+    };
     if parts.checkpoints.covered() < frozen.last {
+        await_passing(parts);
+        settle(parts, &frozen)?;
+        if broken(Broken::TrimmedBeforeCheckpoint) {
+            parts.journal.trim(frozen.last);
+        }
         parts.checkpoints.add_delta(&frozen)?;
     }
     parts.journal.trim(frozen.last);
@@ -223,12 +282,12 @@ fn await_passing(parts: &Parts) {
     }
 }
 
-fn merge_as_needed(parts: &Parts) -> Result<()> {
+fn merge_as_needed(parts: &Parts) -> Result<Done> {
     while let Some(plan) = parts.checkpoints.merge_plan() {
         if parts.signal.stopping() {
             break;
         }
         parts.checkpoints.merge(&plan, || !parts.signal.stopping())?;
     }
-    Ok(())
+    Ok(Done::All)
 }

@@ -41,7 +41,7 @@ impl Store {
     pub(crate) fn audit_journal(&self) -> Result<Vec<(PathBuf, String)>> {
         let parts = self.parts();
         let directory = parts.directory.join("journal");
-        let durable = parts.progress.durable();
+        let (covered, durable) = (parts.checkpoints.covered(), parts.progress.durable());
         let files = parts.journal.files();
         let mut audits = Vec::with_capacity(files.len());
         for path in &files {
@@ -55,7 +55,7 @@ impl Store {
             return Ok(vec![(directory, what)]);
         }
         let reached = if audits.is_empty() { crate::identity::Lsn(0) } else { durable };
-        Ok(judge_journal(&audits, reached))
+        Ok(judge_journal(&audits, covered, reached))
     }
 
     /// Reads the checkpoints whole.

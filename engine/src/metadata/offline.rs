@@ -30,7 +30,8 @@ impl OfflineStore {
         let checkpoints = directory.join("checkpoint");
         let manifest = Checkpoints::open(home, &checkpoints)?.manifest();
         let checkpoint = CheckpointView::load(home, &checkpoints, &manifest, read)?;
-        let place = Place { directory: directory.join("journal"), home: home.clone(), file_bytes: 0 };
+        let place =
+            Place { directory: directory.join("journal"), home: home.clone(), file_bytes: 0, fold_bytes: 0 };
         let mut recent = Changes::new();
         journal::read(&place, manifest.covered(), |_, changes| {
             recent.extend(changes);
@@ -86,18 +87,21 @@ pub(crate) fn audit_journal(home: &Home, directory: &Path) -> Result<Vec<FileAud
 }
 
 /// What is wrong with a row of journal files, by file: each goes on where the one before ends, and the last one has at least `reached`.
-pub(crate) fn judge_journal(audits: &[FileAudit], reached: Lsn) -> Vec<(PathBuf, String)> {
+/// What the checkpoints cover may be missing: on a full disk it may be durable in a checkpoint before the journal has it.
+pub(crate) fn judge_journal(audits: &[FileAudit], covered: Lsn, reached: Lsn) -> Vec<(PathBuf, String)> {
     let mut wrong = Vec::new();
     for (number, audit) in audits.iter().enumerate() {
         let next = audits.get(number + 1).filter(|next| next.damage.is_none());
         let wanted = next.map(|next| next.records.start);
         let problem = match (&audit.damage, wanted) {
             (Some(damage), _) => Some(damage.clone()),
-            (None, Some(wanted)) if audit.records.end != wanted => {
+            (None, Some(wanted)) if audit.records.end != wanted && wanted > covered.0.saturating_add(1) => {
                 let last = audit.records.end.saturating_sub(1);
                 Some(format!("ends with record {last}, but the next file begins with {wanted}"))
             }
-            (None, None) if number + 1 == audits.len() && audit.records.end <= reached.0 => {
+            (None, None)
+                if number + 1 == audits.len() && audit.records.end <= reached.0 && reached > covered =>
+            {
                 let last = audit.records.end.saturating_sub(1);
                 Some(format!("ends with record {last}, though record {reached} was written"))
             }

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::key_map::KeyMap;
 use super::passing;
@@ -51,14 +51,25 @@ pub(crate) struct Frozen {
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     bytes: u64,
-    passed: OnceLock<BTreeSet<Bytes>>,
+    passed: Mutex<Arc<BTreeSet<Bytes>>>,
 }
 
 impl Frozen {
     /// What the checkpoints and the index take: all but the rows that had passed when it was settled.
     pub(crate) fn lasting(&self) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
-        let passed = self.passed.get().filter(|passed| !passed.is_empty());
-        self.changes.iter().filter(move |(key, _)| passed.is_none_or(|passed| !passed.contains(*key)))
+        let passed = Some(self.passed()).filter(|passed| !passed.is_empty());
+        self.changes
+            .iter()
+            .filter(move |(key, _)| passed.as_ref().is_none_or(|passed| !passed.contains(*key)))
+    }
+
+    fn passed(&self) -> Arc<BTreeSet<Bytes>> {
+        Arc::clone(&self.passed.lock())
+    }
+
+    /// Leaves nothing out of the fold.
+    pub(crate) fn keep_all(&self) {
+        *self.passed.lock() = Arc::default();
     }
 
     /// All of a range.
@@ -168,26 +179,24 @@ impl Overlay {
             let changes = std::mem::take(&mut maps.active);
             let bytes = std::mem::take(&mut maps.active_bytes);
             maps.frozen_passing_bytes = std::mem::take(&mut maps.passing_bytes);
-            maps.frozen = Some(Arc::new(Frozen { changes, first, last, bytes, passed: OnceLock::new() }));
+            maps.frozen = Some(Arc::new(Frozen { changes, first, last, bytes, passed: Mutex::default() }));
             maps.folded = last;
             maps.generation = maps.generation.wrapping_add(1);
         }
         maps.frozen.clone()
     }
 
-    /// Leaves those passing rows out of the frozen map's fold that are deleted by now; once for each map. The fold may write a checkpoint
-    /// when the record that is returned is durable: until then the rows would be needed after a crash.
+    /// Leaves those passing rows out of the frozen map's fold that are deleted by now. The fold may write a checkpoint when the record that
+    /// is returned is durable: until then the rows would be needed after a crash.
     pub(crate) fn settle(&self, frozen: &Frozen) -> Lsn {
         let maps = self.maps.read();
-        frozen.passed.get_or_init(|| {
-            let (from, to) = passing::range();
-            let deleted = |key: &Bytes| {
-                maps.active.get(key).is_some_and(Option::is_none) || broken(Broken::PassedTooEarly)
-            };
-            let came = |key: &Bytes| passing::came_with(key).is_some_and(|lsn| lsn >= frozen.first);
-            let rows = frozen.range(from, to).filter(|(_, value)| value.is_some());
-            rows.map(|(key, _)| key).filter(|key| came(key) && deleted(key)).cloned().collect()
-        });
+        let (from, to) = passing::range();
+        let deleted =
+            |key: &Bytes| maps.active.get(key).is_some_and(Option::is_none) || broken(Broken::PassedTooEarly);
+        let came = |key: &Bytes| passing::came_with(key).is_some_and(|lsn| lsn >= frozen.first);
+        let rows = frozen.range(from, to).filter(|(_, value)| value.is_some());
+        let passed = rows.map(|(key, _)| key).filter(|key| came(key) && deleted(key)).cloned().collect();
+        *frozen.passed.lock() = Arc::new(passed);
         self.committed()
     }
 
@@ -197,9 +206,8 @@ impl Overlay {
         let frozen = maps.frozen.take();
         maps.frozen_passing_bytes = 0;
         // Nothing is below these deletions any more.
-        for key in frozen.iter().filter_map(|frozen| frozen.passed.get()).flatten() {
-            maps.forget(key);
-        }
+        let passed = frozen.as_ref().map(|frozen| frozen.passed()).unwrap_or_default();
+        passed.iter().for_each(|key| maps.forget(key));
         drop(maps);
         // Freed outside of the lock: it may be millions of entries.
         drop(frozen);
@@ -405,12 +413,24 @@ mod tests {
         assert_eq!(overlay.settle(&frozen), Lsn(8));
         overlay.apply(Lsn(9), [(piece(6), None)].into());
         assert!(overlay.apply(Lsn(10), [(piece(7), None)].into()), "the last one went");
-        // What is settled stays so, however often the fold is tried.
-        overlay.settle(&frozen);
         assert_eq!(keys(&frozen), [piece(6), piece(7)]);
         assert!(matches!(overlay.find(&piece(5)), Found::Value(None)));
         overlay.drop_frozen();
         assert!(matches!(overlay.find(&piece(5)), Found::Unknown));
         assert_eq!(keys(&overlay.freeze().unwrap()), [piece(6), piece(7)]);
+    }
+
+    #[test]
+    fn a_passing_row_that_is_kept_although_it_went_goes_with_the_next_fold() {
+        let overlay = Overlay::new(Lsn(4));
+        overlay.apply(Lsn(5), [(piece(5), Some(Bytes::from_static(b"data")))].into());
+        let frozen = overlay.freeze().unwrap();
+        overlay.apply(Lsn(6), [(piece(5), None)].into());
+        overlay.settle(&frozen);
+        frozen.keep_all();
+        assert_eq!(keys(&frozen), [piece(5)]);
+        overlay.drop_frozen();
+        let next = overlay.freeze().unwrap();
+        assert_eq!(next.lasting().collect::<Vec<_>>(), [(&piece(5), &None)]);
     }
 }

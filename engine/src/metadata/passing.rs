@@ -4,7 +4,7 @@
 //! # Crash consistency
 //! The key of such a row says which record brought it, so that it is known where the row can be: above a fold that began before that
 //! record it is in no checkpoint. A row that goes while its map is being folded is left out of the fold once the record that deletes it is
-//! durable: a checkpoint without it is then followed by that record, whatever happens.
+//! durable: a checkpoint without it is then followed by that record, whatever happens. If that record has no file to go to, it stays in.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

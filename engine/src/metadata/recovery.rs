@@ -16,7 +16,7 @@ use crate::disk::sync_parent;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
-use crate::journal::{self, Journal, Place, Progress};
+use crate::journal::{self, Journal, Place, Progress, Starved};
 
 /// Values that were written into the index, some 64 MiB, from which on the next start would notice that it has to look at them: closing
 /// does so instead. In tests it is a few.
@@ -43,6 +43,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         directory: directory.join("journal"),
         home: home.clone(),
         file_bytes: budgets.journal_file_bytes(),
+        fold_bytes: budgets.overlay_bytes,
     };
     let overlay = Overlay::new(covered);
     let replayed = journal::replay(&place, covered, |lsn, changes| {
@@ -53,7 +54,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
     let signal = Arc::new(Signal::new());
     let scarce = {
         let signal = Arc::clone(&signal);
-        move || signal.poke()
+        move |who| if who == Starved::Writer { signal.hurry() } else { signal.poke() }
     };
     let journal = Journal::start(place, replayed, Arc::clone(&progress), scarce)?;
     journal.trim(covered);

@@ -180,7 +180,8 @@ impl Store {
         if progress.is_starved(Starved::Journal) {
             // The last file is for what was admitted before, until the fold that is under way gives others back.
             let settled = |state: &State| {
-                !state.starved.contains(&Starved::Journal) || state.starved.contains(&Starved::Fold)
+                let is_starved = |what| state.starved.contains(&what);
+                !is_starved(Starved::Journal) || is_starved(Starved::Fold) || is_starved(Starved::Trim)
             };
             progress.until(settled).await?;
             if progress.is_starved(Starved::Writer) {

@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::support::{Bench, files, joined, put, text, wait};
+use crate::disk::Disk;
 use crate::disk::simulated::SimulatedDisk;
 use crate::error::{Error, OpenError, Result};
-use crate::identity::Lsn;
+use crate::identity::{BlockIndex, ContentId, Lsn};
 use crate::journal::Ticket;
-use crate::metadata::index::SledIndexes;
-use crate::metadata::{Indexes, MetaStore, Store};
+use crate::metadata::index::{BootId, SledIndexes};
+use crate::metadata::{Indexes, MetaStore, Store, Transaction};
+use crate::records::key;
 
 const FRAME: u64 = 4096;
 
@@ -189,13 +191,21 @@ fn fill(store: &Store, number: usize) -> Result<Ticket> {
 
 /// A large journal beside a small overlay: all the files that it may have take more than the reserve of a nearly full disk.
 fn large_journal() -> (SimulatedDisk, Bench, Arc<Store>) {
+    nearly_full(64 << 20)
+}
+
+fn nearly_full(overlay_bytes: u64) -> (SimulatedDisk, Bench, Arc<Store>) {
     let disk = SimulatedDisk::new(1);
     let mut bench = Bench::on(Arc::new(disk.clone()));
     bench.budgets.journal_bytes = 256 << 20;
-    bench.budgets.overlay_bytes = 64 << 20;
+    bench.budgets.overlay_bytes = overlay_bytes;
     bench.create().unwrap();
     let store = bench.open().unwrap();
     wait(fill(&store, 0).unwrap().durable()).unwrap();
+    // What is used does not change by itself any more when the next file is ready.
+    while !disk.list(&bench.file("journal")).unwrap().iter().any(|name| name.ends_with(".spare")) {
+        std::thread::yield_now();
+    }
     (disk, bench, store)
 }
 
@@ -208,6 +218,95 @@ fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
     }
     wait(store.close()).unwrap();
     assert_eq!(bench.open().unwrap().get(b"03").unwrap().unwrap()[0], 599_u32 as u8);
+}
+
+/// A change without asking whether there is room.
+fn change(store: &Store, change: impl FnOnce(&mut Transaction<'_>)) -> Result<Ticket> {
+    let mut transaction = store.begin()?;
+    change(&mut transaction);
+    Ok(transaction.commit())
+}
+
+/// More than two journal files take, all of it for a few keys, so that a checkpoint has room where another file has none.
+fn more_than_two_files(store: &Store) -> impl Iterator<Item = Ticket> {
+    let fill = move |number: u8| {
+        change(store, |transaction| transaction.put(vec![b'0', number % 4], vec![number; 256 << 10]))
+    };
+    (0..160).map_while(move |number| fill(number).ok())
+}
+
+#[test]
+fn what_the_last_journal_file_had_no_room_for_is_written_when_a_fold_gave_that_back() {
+    let (disk, bench, store) = large_journal();
+    for round in 0..4 {
+        disk.set_capacity(Some(disk.used_bytes() + (8 << 20)));
+        for ticket in more_than_two_files(&store).collect::<Vec<_>>() {
+            wait(ticket.durable()).unwrap();
+        }
+        assert_eq!(store.audit_journal().unwrap(), Vec::new(), "round {round}");
+    }
+    wait(store.close()).unwrap();
+    assert_eq!(bench.open().unwrap().get(&[b'0', 3]).unwrap().unwrap()[0], 159);
+}
+
+/// The checkpoint that gives a file back has records that the journal does not have. The deletion of a piece that was frozen is not among
+/// them.
+#[test]
+fn a_loss_of_power_after_a_fold_of_what_the_journal_had_no_room_for() {
+    let mut ahead = 0;
+    for step in (0..90).step_by(3) {
+        let (disk, mut bench, store) = nearly_full(16 << 20);
+        disk.set_capacity(Some(disk.used_bytes() + (24 << 20)));
+        let lsn = Lsn(store.committed().0 + 1);
+        let piece = key::piece(ContentId(1), BlockIndex(0), lsn, 0);
+        let _ = change(&store, |transaction| transaction.put(piece.clone(), b"piece".to_vec())).unwrap();
+        let large = |number: u8| {
+            change(&store, |transaction| transaction.put(vec![b'1', number], vec![number; 256 << 10]))
+                .unwrap()
+        };
+        let _ = (0..36).map(large).collect::<Vec<_>>();
+        while !store.parts().overlay.is_folding() {
+            std::thread::yield_now();
+        }
+        let filling = Lsn(store.committed().0 + 1);
+        let _ = more_than_two_files(&store).collect::<Vec<_>>();
+        let removed = Lsn(store.committed().0 + 1);
+        let _ = change(&store, |transaction| transaction.delete(piece.clone())).unwrap();
+        disk.fail_power_at(disk.steps() + step);
+        // Without power nobody would notice that nothing more can be written: the disk is full.
+        while store.durable() < removed && !disk.is_off() {
+            std::thread::yield_now();
+        }
+        let durable = store.durable();
+        drop(store);
+        let disk = disk.after_power_failure();
+        disk.set_capacity(None);
+        bench.home.disk = Arc::new(disk);
+        bench.boot = BootId::of("another boot");
+        let store = bench.open().unwrap();
+        let there = store.committed();
+        assert!(there >= durable, "{there} of {durable}");
+        assert_eq!(store.get(&piece).unwrap().is_some(), (lsn..removed).contains(&there), "{there}");
+        for key in 0..4 {
+            // The last number of this key up to the last record that is there.
+            let is_there = |number: &u8| filling.0 + u64::from(*number) <= there.0;
+            let wanted = (0..160).filter(|number| number % 4 == key && is_there(number)).next_back();
+            assert_eq!(
+                store.get(&[b'0', key]).unwrap().map(|value| value[0]),
+                wanted,
+                "key {key} of {there}"
+            );
+        }
+        ahead += u32::from(store.checkpointed() > durable);
+        let more = change(&store, |transaction| transaction.put(b"more".to_vec(), Vec::new()));
+        wait(more.unwrap().durable()).unwrap();
+        drop(store);
+        // The journal begins behind a gap now.
+        let store = bench.open().unwrap();
+        assert!(store.get(b"more").unwrap().is_some());
+        assert_eq!(store.audit_journal().unwrap(), Vec::new());
+    }
+    assert!(ahead > 0, "no checkpoint was ahead of the journal");
 }
 
 /// Whatever waits for a file that the journal does not get: nobody waits for good, and space that comes back is found.

@@ -73,7 +73,7 @@ pub(in super::super) fn file_damage(error: Error, found: &mut Found) -> Result<(
 
 /// Journal and manifest of a file system that is not open; the record that the checkpoints reach, if they can be read.
 pub(in super::super) fn raw(home: &Home, directory: &Path, found: &mut Found) -> Result<()> {
-    let reached = match offline::manifest(home, directory) {
+    let covered = match offline::manifest(home, directory) {
         Ok(manifest) => manifest.covered(),
         Err(error) => {
             file_damage(error, found)?;
@@ -81,7 +81,7 @@ pub(in super::super) fn raw(home: &Home, directory: &Path, found: &mut Found) ->
         }
     };
     let audits = offline::audit_journal(home, directory)?;
-    judge(&audits, reached, found);
+    judge(&audits, covered, found);
     for (path, length) in offline::lengths(home, &directory.join("journal"))? {
         let spare = path.extension().is_some_and(|extension| extension != "journal");
         if spare {
@@ -109,8 +109,8 @@ fn shown(directory: &Path, path: &Path) -> String {
     path.strip_prefix(directory).unwrap_or(path).display().to_string()
 }
 
-fn judge(audits: &[FileAudit], reached: Lsn, found: &mut Found) {
-    for (path, what) in offline::judge_journal(audits, reached) {
+fn judge(audits: &[FileAudit], covered: Lsn, found: &mut Found) {
+    for (path, what) in offline::judge_journal(audits, covered, covered) {
         found.add(Problem::FileDamaged { path, what }, Vec::new());
     }
 }
