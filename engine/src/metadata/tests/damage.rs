@@ -290,7 +290,7 @@ fn a_loss_of_power_after_a_fold_of_what_the_journal_had_no_room_for() {
         for key in 0..4 {
             // The last number of this key up to the last record that is there.
             let is_there = |number: &u8| filling.0 + u64::from(*number) <= there.0;
-            let wanted = (0..160).filter(|number| number % 4 == key && is_there(number)).next_back();
+            let wanted = (0..160).rfind(|number| number % 4 == key && is_there(number));
             assert_eq!(
                 store.get(&[b'0', key]).unwrap().map(|value| value[0]),
                 wanted,
