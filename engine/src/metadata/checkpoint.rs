@@ -76,7 +76,8 @@ impl Checkpoints {
     pub(crate) fn create(home: &Home, directory: &Path) -> Result<()> {
         home.disk.create_directory(directory).map_err(Error::io("cannot create", directory))?;
         sync_parent(home.disk.as_ref(), directory)?;
-        Manifest { epoch: Epoch(0), index: home.random_id(), files: Vec::new() }.publish(home, directory)
+        Manifest { epoch: Epoch(0), index: home.random_id(), files: Vec::new(), journaled: None }
+            .publish(home, directory)
     }
 
     /// Reads the manifest.
@@ -146,8 +147,9 @@ impl Checkpoints {
         Ok(strays.into_iter().filter(there).collect())
     }
 
-    /// Makes the changes of a frozen map durable as a delta. After an error the same may be tried again: it is a new file then.
-    pub(crate) fn add_delta(&self, frozen: &Frozen) -> Result<()> {
+    /// Makes the changes of a frozen map durable as a delta; `journaled` is the last of its records that the journal has, if not all. After
+    /// an error the same may be tried again: it is a new file then.
+    pub(crate) fn add_delta(&self, frozen: &Frozen, journaled: Option<Lsn>) -> Result<()> {
         if self.manifest.lock().files.len() >= FILES_MAX {
             // Merging is behind for want of space, and a manifest of any length could not be read again.
             return Err(Error::NoSpace);
@@ -157,6 +159,7 @@ impl Checkpoints {
         let file = self.write(Kind::Delta, range, Box::new(entries))?;
         let published = self.publish(|manifest| {
             manifest.files.push(file);
+            manifest.journaled = journaled;
             Ok(())
         });
         // After another failure it may be named by the manifest that the next start finds.
@@ -295,7 +298,7 @@ mod tests {
             FileEntry { bytes: *bytes, ..file }
         };
         let files = files.iter().enumerate().map(entry).collect();
-        Manifest { epoch: Epoch(1), index: [0; 16], files }
+        Manifest { epoch: Epoch(1), index: [0; 16], files, journaled: None }
     }
 
     fn due(manifest: &Manifest) -> Option<MergePlan> {

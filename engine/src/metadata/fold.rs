@@ -229,16 +229,17 @@ fn fold_as_needed(parts: &Parts) -> Result<Done> {
 
 /// Waits until what is frozen may become a checkpoint: it is durable, and so is the deletion of what is left out of it. On a full disk
 /// the journal may have no file to write that to, and only this fold gives one back: then nothing is left out, and what is frozen
-/// becomes durable with the checkpoint, before the journal has it.
-fn settle(parts: &Parts, frozen: &Frozen) -> Result<()> {
+/// becomes durable with the checkpoint, before the journal has it. Returns the last record that the journal has of it, if not all.
+fn settle(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
     let progress = &parts.progress;
     let settled = parts.overlay.settle(frozen);
     let stuck = |state: &journal::State| state.starved.contains(&Starved::Writer);
     threads::block_on(progress.until(|state| state.durable >= settled || stuck(state)))?;
-    if progress.durable() < settled {
+    let durable = progress.durable();
+    if durable < settled {
         frozen.keep_all();
     }
-    Ok(())
+    Ok((durable < frozen.last).then_some(durable))
 }
 
 /// Folds once; `false` if there was nothing to fold.
@@ -250,11 +251,11 @@ fn fold(parts: &Parts) -> Result<bool> {
     };
     if parts.checkpoints.covered() < frozen.last {
         await_passing(parts);
-        settle(parts, &frozen)?;
+        let journaled = settle(parts, &frozen)?;
         if broken(Broken::TrimmedBeforeCheckpoint) {
             parts.journal.trim(frozen.last);
         }
-        parts.checkpoints.add_delta(&frozen)?;
+        parts.checkpoints.add_delta(&frozen, journaled)?;
     }
     parts.journal.trim(frozen.last);
     let mut rests = Rests::new(parts);

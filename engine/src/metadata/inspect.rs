@@ -41,7 +41,9 @@ impl Store {
     pub(crate) fn audit_journal(&self) -> Result<Vec<(PathBuf, String)>> {
         let parts = self.parts();
         let directory = parts.directory.join("journal");
-        let (covered, durable) = (parts.checkpoints.covered(), parts.progress.durable());
+        let manifest = parts.checkpoints.manifest();
+        let (journaled, covered, durable) =
+            (manifest.journaled(), manifest.covered(), parts.progress.durable());
         let files = parts.journal.files();
         let mut audits = Vec::with_capacity(files.len());
         for path in &files {
@@ -54,8 +56,13 @@ impl Store {
             let what = "none of the journal files is there".to_owned();
             return Ok(vec![(directory, what)]);
         }
-        let reached = if audits.is_empty() { crate::identity::Lsn(0) } else { durable };
-        Ok(judge_journal(&audits, covered, reached))
+        let reached = match durable {
+            _ if audits.is_empty() => crate::identity::Lsn(0),
+            // After a start that counts as durable which the checkpoints have.
+            durable if durable <= covered => durable.min(journaled),
+            durable => durable,
+        };
+        Ok(judge_journal(&audits, (journaled, covered), reached))
     }
 
     /// Reads the checkpoints whole.

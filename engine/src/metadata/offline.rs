@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
 use crate::journal::{self, Changes, FileAudit, Place};
+use crate::records::key;
 
 /// What checkpoint and journal say together.
 pub(crate) struct OfflineStore {
@@ -42,9 +43,7 @@ impl OfflineStore {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let mut after = key.to_vec();
-        after.push(0);
-        Ok(self.scan(key, &after, 1)?.pop().map(|(_, value)| value))
+        Ok(self.scan(key, &key::after(key), 1)?.pop().map(|(_, value)| value))
     }
 
     /// Up to `limit` entries from one key up to another, which is not among them, in ascending order.
@@ -87,22 +86,28 @@ pub(crate) fn audit_journal(home: &Home, directory: &Path) -> Result<Vec<FileAud
 }
 
 /// What is wrong with a row of journal files, by file: each goes on where the one before ends, and the last one has at least `reached`.
-/// What the checkpoints cover may be missing: on a full disk it may be durable in a checkpoint before the journal has it.
-pub(crate) fn judge_journal(audits: &[FileAudit], covered: Lsn, reached: Lsn) -> Vec<(PathBuf, String)> {
+/// What a checkpoint has that had no room in the journal may be missing between two of them.
+///
+/// The checkpoints have records up to `covered`, of which the journal is sure to have had those up to `journaled`.
+pub(crate) fn judge_journal(
+    audits: &[FileAudit],
+    (journaled, covered): (Lsn, Lsn),
+    reached: Lsn,
+) -> Vec<(PathBuf, String)> {
+    let missing = journaled.0.saturating_add(1)..=covered.0.saturating_add(1);
     let mut wrong = Vec::new();
     for (number, audit) in audits.iter().enumerate() {
         let next = audits.get(number + 1).filter(|next| next.damage.is_none());
-        let wanted = next.map(|next| next.records.start);
+        let (end, wanted) = (audit.records.end, next.map(|next| next.records.start));
+        let last = end.saturating_sub(1);
         let problem = match (&audit.damage, wanted) {
             (Some(damage), _) => Some(damage.clone()),
-            (None, Some(wanted)) if audit.records.end != wanted && wanted > covered.0.saturating_add(1) => {
-                let last = audit.records.end.saturating_sub(1);
-                Some(format!("ends with record {last}, but the next file begins with {wanted}"))
+            (None, Some(wanted)) if end != wanted => {
+                let known = end < wanted && missing.contains(&end) && missing.contains(&wanted);
+                let problem = format!("ends with record {last}, but the next file begins with {wanted}");
+                (!known).then_some(problem)
             }
-            (None, None)
-                if number + 1 == audits.len() && audit.records.end <= reached.0 && reached > covered =>
-            {
-                let last = audit.records.end.saturating_sub(1);
+            (None, None) if number + 1 == audits.len() && end <= reached.0 => {
                 Some(format!("ends with record {last}, though record {reached} was written"))
             }
             _ => None,

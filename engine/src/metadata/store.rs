@@ -24,6 +24,7 @@ use crate::identity::{Epoch, FileSystemId, Lsn};
 use crate::journal::{Journal, Progress, Starved, State, Ticket};
 use crate::keys::KeyRing;
 use crate::limits::{JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES};
+use crate::records::key;
 use crate::threads;
 
 /// How often a scan is tried without a lock. A freeze must come between for one to fail, and freezes are rare.
@@ -420,7 +421,7 @@ impl Parts {
             // What is before something deleted is not known.
             Some((_, None)) => {}
         }
-        let behind = [upto, &[0]].concat();
+        let behind = key::after(upto);
         Ok(self.scan(from, &behind, usize::MAX, &[])?.pop())
     }
 

@@ -14,6 +14,7 @@ use crate::identity::Lsn;
 use crate::journal::record::{self, change_bytes, record_bytes};
 use crate::journal::{Changes, Ticket};
 use crate::limits::RECORD_BYTES_MAX;
+use crate::records::key;
 
 /// Keys whose values are remembered within a transaction.
 const SEEN_MAX: usize = 8;
@@ -66,7 +67,7 @@ impl<'a> Transaction<'a> {
 
     /// The last entry from one key up to another, which may be it, as this transaction has it.
     pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
-        let behind = [upto, &[0]].concat();
+        let behind = key::after(upto);
         if overlay::range(&self.changes, from, &behind).next().is_none() {
             return self.store.parts().last(from, upto);
         }

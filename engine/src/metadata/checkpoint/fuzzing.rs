@@ -37,7 +37,7 @@ fn genuine_manifest() -> Manifest {
         ..FileEntry::new(number, kind, (Lsn(first), Lsn(last)), KeyGeneration::FIRST, [9; 16])
     };
     let files = vec![file(3, Kind::Base, 1, 10), file(5, Kind::Delta, 11, 12)];
-    Manifest { epoch: Epoch(4), index: [1; 16], files }
+    Manifest { epoch: Epoch(4), index: [1; 16], files, journaled: None }
 }
 
 /// The content of a manifest, under a right seal.

@@ -64,7 +64,7 @@ fn read(kind: Kind, stored: &[u8]) {
 
 fn manifest() -> Manifest {
     let files = vec![entry(Kind::Base, 1000), entry(Kind::Delta, 2000)];
-    Manifest { epoch: Epoch(7), index: [0x1d; 16], files }
+    Manifest { epoch: Epoch(7), index: [0x1d; 16], files, journaled: None }
 }
 
 fn write_manifest() -> Vec<u8> {

@@ -8,6 +8,7 @@
 //! | 16 | index id |
 //! | 4 | number of files |
 //! | 59 each | the files, oldest first |
+//! | 0 or 8 | the last record that the journal is sure to have had, if the files have more |
 //!
 //! A file:
 //!
@@ -46,6 +47,8 @@ pub(crate) struct Manifest {
     pub(crate) index: [u8; 16],
     /// Oldest first. Only the first may be a base.
     pub(crate) files: Vec<FileEntry>,
+    /// The last record that the journal had, when it had no room for all that the files have.
+    pub(crate) journaled: Option<Lsn>,
 }
 
 /// A file of the checkpoint.
@@ -112,6 +115,11 @@ impl Manifest {
         self.files.last().map_or(Lsn(0), |file| file.last)
     }
 
+    /// The last record that the journal is sure to have had.
+    pub(crate) fn journaled(&self) -> Lsn {
+        self.journaled.unwrap_or_else(|| self.covered())
+    }
+
     /// The last record of the base: an index that has less cannot be brought up to date by the deltas.
     pub(crate) fn base_covers(&self) -> Lsn {
         self.files.first().filter(|file| file.kind == Kind::Base).map_or(Lsn(0), |file| file.last)
@@ -141,6 +149,9 @@ impl Manifest {
             }
             next = Lsn(file.last.0.saturating_add(1));
         }
+        if self.journaled.is_some_and(|journaled| journaled >= self.covered()) {
+            return Err("the journal is ahead");
+        }
         Ok(())
     }
 
@@ -151,6 +162,9 @@ impl Manifest {
         for file in &self.files {
             file.encode(&mut writer);
         }
+        if let Some(journaled) = self.journaled {
+            writer.u64(journaled.0);
+        }
         writer.into_vec()
     }
 
@@ -159,8 +173,9 @@ impl Manifest {
         let epoch = Epoch(reader.u32()?);
         let index = reader.array()?;
         let files = (0..reader.u32()?).map(|_| FileEntry::decode(&mut reader)).collect::<Result<_, _>>()?;
+        let journaled = if reader.is_empty() { None } else { Some(Lsn(reader.u64()?)) };
         reader.finish()?;
-        Ok(Manifest { epoch, index, files })
+        Ok(Manifest { epoch, index, files, journaled })
     }
 }
 
@@ -176,16 +191,20 @@ mod tests {
     #[test]
     fn a_manifest_is_decoded_as_encoded() {
         let files = vec![file(3, Kind::Base, 1, 10), file(5, Kind::Delta, 11, 12)];
-        let manifest = Manifest { epoch: Epoch(4), index: [1; 16], files };
+        let manifest = Manifest { epoch: Epoch(4), index: [1; 16], files, journaled: None };
         assert_eq!(Manifest::decode(&manifest.encode()).as_ref(), Ok(&manifest));
         assert_eq!(manifest.check(), Ok(()));
         assert_eq!((manifest.covered(), manifest.base_covers()), (Lsn(12), Lsn(10)));
+        let ahead = Manifest { journaled: Some(Lsn(11)), ..manifest.clone() };
+        assert_eq!(Manifest::decode(&ahead.encode()).as_ref(), Ok(&ahead));
+        assert_eq!((ahead.check(), ahead.journaled(), manifest.journaled()), (Ok(()), Lsn(11), Lsn(12)));
+        assert!(Manifest { journaled: Some(Lsn(12)), ..manifest.clone() }.check().is_err());
         assert_eq!(manifest.files[0].name(), "00000003.base");
     }
 
     #[test]
     fn files_with_a_gap_are_refused() {
         let files = vec![file(1, Kind::Delta, 1, 3), file(2, Kind::Delta, 5, 6)];
-        assert!(Manifest { epoch: Epoch(1), index: [0; 16], files }.check().is_err());
+        assert!(Manifest { epoch: Epoch(1), index: [0; 16], files, journaled: None }.check().is_err());
     }
 }

@@ -32,6 +32,7 @@ use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::keys::SealingKey;
 use crate::limits::{INDEX_BATCH_BYTES, INDEX_BATCH_ENTRIES};
 use crate::metadata::overlay::Entry;
+use crate::records::key;
 
 /// When to ask again for what cannot be read before the index is there.
 const REBUILD_RETRY: Duration = Duration::from_secs(1);
@@ -112,7 +113,7 @@ impl Index {
         match bundle::last(&content, upto)? {
             Some(row) => Ok(Some(row).filter(|(key, _)| key.as_ref() >= from)),
             None if lower.as_ref() <= from => Ok(None),
-            None => self.with_range(from, &key_after(upto), |rows| {
+            None => self.with_range(from, &key::after(upto), |rows| {
                 let last = rows.last().transpose()?;
                 Ok(last.and_then(|(key, value)| Some((key, value?))))
             }),
@@ -399,7 +400,7 @@ impl Others<'_> {
             self.open = None;
             return Ok(content);
         }
-        let rows = self.open.get_or_insert_with(|| self.store.range(&key_after(&self.lower), self.to));
+        let rows = self.open.get_or_insert_with(|| self.store.range(&key::after(&self.lower), self.to));
         let (lower, sealed) = rows.next().ok_or_else(|| Error::corrupt("the index has a hole"))??;
         if lower != *key {
             return Err(Error::corrupt("the index has a hole"));
@@ -434,10 +435,4 @@ impl Iterator for RangeRows<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         self.try_next().transpose()
     }
-}
-
-fn key_after(key: &[u8]) -> Vec<u8> {
-    let mut next = key.to_vec();
-    next.push(0);
-    next
 }

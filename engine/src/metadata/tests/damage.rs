@@ -15,7 +15,7 @@ use crate::error::{Error, OpenError, Result};
 use crate::identity::{BlockIndex, ContentId, Lsn};
 use crate::journal::Ticket;
 use crate::metadata::index::{BootId, SledIndexes};
-use crate::metadata::{Indexes, MetaStore, Store, Transaction};
+use crate::metadata::{Indexes, MetaStore, Store, Transaction, offline};
 use crate::records::key;
 
 const FRAME: u64 = 4096;
@@ -283,6 +283,11 @@ fn a_loss_of_power_after_a_fold_of_what_the_journal_had_no_room_for() {
         disk.set_capacity(None);
         bench.home.disk = Arc::new(disk);
         bench.boot = BootId::of("another boot");
+        let manifest = offline::manifest(&bench.home, &bench.path).unwrap();
+        let (journaled, audits) =
+            (manifest.journaled(), offline::audit_journal(&bench.home, &bench.path).unwrap());
+        let judged = offline::judge_journal(&audits, (journaled, manifest.covered()), journaled);
+        assert_eq!(judged, Vec::new());
         let store = bench.open().unwrap();
         let there = store.committed();
         assert!(there >= durable, "{there} of {durable}");

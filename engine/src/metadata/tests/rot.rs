@@ -314,7 +314,7 @@ fn an_index_that_cannot_be_brought_up_to_date_is_built_anew() {
     parts.signal.stop();
     parts.folding.lock().take().unwrap().join();
     wait(put(&store, &[("k000", Some("new"))]).durable()).unwrap();
-    parts.checkpoints.add_delta(&parts.overlay.freeze().unwrap()).unwrap();
+    parts.checkpoints.add_delta(&parts.overlay.freeze().unwrap(), None).unwrap();
     parts.index.write_raw(vec![(Bytes::from_static(&[0]), Some(b"no seal".to_vec()))]);
     drop((store, parts));
     let store = specimen.bench.open().unwrap();

@@ -10,7 +10,6 @@ use super::super::structure::Found;
 use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
 use crate::identity::Lsn;
-use crate::journal::FileAudit;
 use crate::metadata::offline;
 use crate::volume::Volume;
 
@@ -73,15 +72,17 @@ pub(in super::super) fn file_damage(error: Error, found: &mut Found) -> Result<(
 
 /// Journal and manifest of a file system that is not open; the record that the checkpoints reach, if they can be read.
 pub(in super::super) fn raw(home: &Home, directory: &Path, found: &mut Found) -> Result<()> {
-    let covered = match offline::manifest(home, directory) {
-        Ok(manifest) => manifest.covered(),
+    let (journaled, covered) = match offline::manifest(home, directory) {
+        Ok(manifest) => (manifest.journaled(), manifest.covered()),
         Err(error) => {
             file_damage(error, found)?;
-            Lsn(0)
+            (Lsn(0), Lsn(0))
         }
     };
     let audits = offline::audit_journal(home, directory)?;
-    judge(&audits, covered, found);
+    for (path, what) in offline::judge_journal(&audits, (journaled, covered), journaled) {
+        found.add(Problem::FileDamaged { path, what }, Vec::new());
+    }
     for (path, length) in offline::lengths(home, &directory.join("journal"))? {
         let spare = path.extension().is_some_and(|extension| extension != "journal");
         if spare {
@@ -107,12 +108,6 @@ pub(in super::super) fn raw(home: &Home, directory: &Path, found: &mut Found) ->
 
 fn shown(directory: &Path, path: &Path) -> String {
     path.strip_prefix(directory).unwrap_or(path).display().to_string()
-}
-
-fn judge(audits: &[FileAudit], covered: Lsn, found: &mut Found) {
-    for (path, what) in offline::judge_journal(audits, covered, covered) {
-        found.add(Problem::FileDamaged { path, what }, Vec::new());
-    }
 }
 
 /// The journal while it is written: what was durable before must be there.
