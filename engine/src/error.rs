@@ -258,7 +258,7 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
         move |source| match source.kind() {
-            std::io::ErrorKind::StorageFull => Error::NoSpace,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace,
             _ => Error::Io { action, path, source: std::sync::Arc::new(source) },
         }
     }

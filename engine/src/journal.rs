@@ -56,7 +56,8 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     pub(crate) home: Home,
     pub(crate) file_bytes: u64,
-    /// What a file leaves free on the disk, unless it is the only one: a fold, which would give files back, needs room itself.
+    /// What a file leaves free on the disk, unless it is the only one or no fold has room: a fold, which would give files back, needs
+    /// that itself.
     pub(crate) fold_bytes: u64,
 }
 

@@ -17,13 +17,14 @@ pub const UNIT_BYTES: u64 = 4096;
 /// Bytes in one read or write: what the Linux client sends at most.
 pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the smallest journal file: large enough for a record of [`RECORD_BYTES_MAX`].
-pub const JOURNAL_FILE_BYTES_MIN: u64 = 2 * 1024 * 1024;
+pub const JOURNAL_FILE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// Journal files within the journal's budget: with sixteen, trimming gives room back in steps of a sixteenth, and a file of the
 /// default budget is 32 MiB to make anew.
 pub const JOURNAL_FILES: u64 = 16;
 /// Bytes of one journal record, that is of all keys and values that one transaction changes and about 16 for each of them. It fits
-/// the smallest journal file, whatever the budget is, and takes the content of one largest transfer with room to spare.
-pub const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024 - 64 * 1024;
+/// the smallest journal file, whatever the budget is, and takes the content of one largest transfer with room to spare, or the deletion of all
+/// pieces that a slot can have, one for each of its bytes, behind what was enough for a record before.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// Bytes of records that one journal write carries, unless a single record is larger: more would only add latency.
 pub const JOURNAL_FRAME_BYTES: usize = 1024 * 1024;
 /// Bytes of entries in one sealed chunk of a checkpoint file: the unit that a merge holds in memory for each file.
@@ -50,6 +51,7 @@ pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;
 
 const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BYTES_MIN);
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);
+const _: () = assert!(RECORD_BYTES_MAX > FLUSH_BYTES_ENOUGH + BLOCK_BYTES as usize * PIECE_DELETION_BYTES);
 const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
 const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(UNIT_BYTES) && UNIT_BYTES.is_multiple_of(512));
@@ -67,6 +69,10 @@ pub(crate) const RECORD_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 256 };
 pub(crate) const UPKEEP_EXTENTS_MAX: usize = if cfg!(test) { 3 } else { 32 };
 /// Bytes at which a record that is still growing is committed, well below [`RECORD_BYTES_MAX`].
 pub(crate) const RECORD_BYTES_ENOUGH: usize = 1024 * 1024;
+/// The same in a flush, of which as much as possible should be in one record.
+pub(crate) const FLUSH_BYTES_ENOUGH: usize = 1536 * 1024;
+/// What the deletion of a piece takes in a record.
+const PIECE_DELETION_BYTES: usize = 34;
 /// Pieces in one block at which they are joined: small appends then stay one piece each block.
 pub(crate) const BLOCK_PIECES_MAX: usize = 32;
 /// Blocks in one append to a segment: 1,024 small ones.

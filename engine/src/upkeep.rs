@@ -99,6 +99,7 @@ async fn run(volume: Weak<Volume>, work: Arc<Notify>, round: impl AsyncFn(&Volum
             let result = round(&volume, &mut pace).await;
             pace.note(&result);
             if let Err(Error::Halted { .. }) = result {
+                volume.heed_halt();
                 return;
             }
         }

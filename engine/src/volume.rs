@@ -21,6 +21,7 @@ use crate::data::{BlockCache, StandardTier};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::{Epoch, FileSystemId, InodeId, SegmentId};
+use crate::journal::Ticket;
 use crate::keys::{DirectoryLock, KeyKeeper};
 use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
@@ -63,6 +64,8 @@ pub(crate) struct Volume {
     pub(crate) appended: parking_lot::Mutex<BTreeSet<SegmentId>>,
     /// Whether unlinked inodes are kept for clients that may reclaim their opens after a restart.
     pub(crate) keep_orphans: AtomicBool,
+    /// The last reservation of change numbers.
+    pub(crate) reservation: parking_lot::Mutex<Ticket>,
     /// When segments were last released, in monotonic time.
     pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
     /// What it does by itself.

@@ -42,6 +42,8 @@ struct State {
     covered: Lsn,
     /// The record that the next file begins with, once the newest one takes no more.
     next: Option<Lsn>,
+    /// What it will be sealed under.
+    coming: Option<KeyGeneration>,
     /// Files that were given back and are being recycled.
     leaving: Vec<PathBuf>,
 }
@@ -52,19 +54,20 @@ impl Ledger {
         let Replayed { last, files, frames, .. } = replayed;
         // After a start nothing is written to older files.
         let next = Some(Lsn(last.0.saturating_add(1)));
-        let (covered, leaving) = (Lsn(0), Vec::new());
-        Ledger(Mutex::new(State { files, frames, uncovered_bytes, covered, next, leaving }))
+        let (covered, coming, leaving) = (Lsn(0), None, Vec::new());
+        Ledger(Mutex::new(State { files, frames, uncovered_bytes, covered, next, coming, leaving }))
     }
 
     pub(super) fn add_file(&self, file: LiveFile) {
         let mut state = self.0.lock();
         state.files.push_back(file);
-        state.next = None;
+        (state.next, state.coming) = (None, None);
     }
 
-    /// The newest file takes no more: the next one begins with this record.
-    pub(super) fn close_newest(&self, next: Lsn) {
-        self.0.lock().next = Some(next);
+    /// The newest file takes no more: the next one, which may have to be waited for, begins with this record and is sealed so.
+    pub(super) fn close_newest(&self, next: Lsn, generation: KeyGeneration) {
+        let mut state = self.0.lock();
+        (state.next, state.coming) = (Some(next), Some(generation));
     }
 
     pub(super) fn add_frame(&self, frame: LiveFrame) {
@@ -99,9 +102,11 @@ impl Ledger {
         self.0.lock().uncovered_bytes
     }
 
-    /// Whether there are files that are sealed under an older key than this one.
+    /// Whether there are files that are sealed under an older key than this one, or one is to come.
     pub(super) fn has_older_than(&self, generation: KeyGeneration) -> bool {
-        self.0.lock().files.iter().any(|file| file.generation < generation)
+        let state = self.0.lock();
+        let files = state.files.iter().map(|file| file.generation);
+        files.chain(state.coming).any(|found| found < generation)
     }
 
     /// Forgets what is covered and returns the files that are no longer needed, oldest first. The one that is written now stays.
@@ -153,8 +158,9 @@ mod tests {
         ledger.add_frame(frame(12));
         assert_eq!(ledger.uncovered_bytes(), 0, "a checkpoint was first");
         assert_eq!(ledger.trim(Lsn(12)), Vec::<PathBuf>::new(), "it is written");
-        ledger.close_newest(Lsn(14));
+        ledger.close_newest(Lsn(14), KeyGeneration::FIRST);
         assert_eq!(ledger.trim(Lsn(12)), Vec::<PathBuf>::new());
         assert_eq!(ledger.trim(Lsn(13)), vec![PathBuf::from("4")]);
+        assert!(ledger.has_older_than(KeyGeneration(2)), "the writer may still wait for that file");
     }
 }

@@ -106,7 +106,7 @@ impl Progress {
                 // A writer without a file waits for a fold that gives one back: what the last one said is not true of it.
                 Starved::Trim if state.starved.contains(&Starved::Writer) => return,
                 Starved::Writer => {
-                    state.starved.retain(|starved| *starved != Starved::Trim);
+                    state.starved.retain(|starved| *starved == Starved::Journal);
                     Some(Starved::Journal)
                 }
                 _ => None,

@@ -117,8 +117,8 @@ impl Supply {
                 Ok(path) => self.offer(&mut state, Spare { path, blank: true }),
                 Err(Error::NoSpace) if !state.stopping => {
                     // The writer may still have a file. Space that is freed later is found without a restart.
-                    state.full = true;
                     if state.spares.is_empty() {
+                        state.full = true;
                         self.progress.starve(Starved::Journal);
                         (self.scarce)(Starved::Journal);
                         self.changed.notify_all();
@@ -157,7 +157,8 @@ impl Supply {
         let making = files::path(&self.directory, number, Use::Making);
         let spare = files::path(&self.directory, number, Use::Spare);
         // On a disk that is nearly full a half of a file would take from others what they could still use, again and again.
-        let left_free = if self.ledger.file_count() == 0 { 0 } else { self.fold_bytes };
+        let fold_fails = self.progress.is_starved(Starved::Fold) && self.progress.is_starved(Starved::Writer);
+        let left_free = if fold_fails || self.ledger.file_count() == 0 { 0 } else { self.fold_bytes };
         let wanted = self.file_bytes.saturating_add(left_free);
         if self.disk.free_bytes(&self.directory).is_ok_and(|free| free < wanted) {
             return Err(Error::NoSpace);
@@ -229,7 +230,9 @@ impl Supply {
         let usable =
             number.filter(|_| length(self.disk.as_ref(), path).is_ok_and(|found| found == self.file_bytes));
         let Some(number) = usable else {
-            return self.disk.remove(path).map_err(Error::io("cannot remove", path));
+            self.disk.remove(path).map_err(Error::io("cannot remove", path))?;
+            self.changed.notify_all();
+            return Ok(());
         };
         let spare = files::path(&self.directory, number, Use::Spare);
         self.disk.rename(path, &spare).map_err(Error::io("cannot rename to", &spare))?;

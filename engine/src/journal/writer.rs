@@ -122,7 +122,7 @@ impl FrameWriter {
         let home = &self.place.home;
         // Before the file is taken: one with old frames in it is never under a newer key than those.
         let generation = home.keys.newest();
-        self.ledger.close_newest(first);
+        self.ledger.close_newest(first, generation);
         let spare = self.supply.take()?;
         let header = FileHeader { number, first, generation, id: home.random_id() };
         let path = files::path(&self.place.directory, number, Use::Journal);

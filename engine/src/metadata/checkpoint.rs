@@ -154,6 +154,14 @@ impl Checkpoints {
             // Merging is behind for want of space, and a manifest of any length could not be read again.
             return Err(Error::NoSpace);
         }
+        // Half of a file would only take from others what they could still use, again and again.
+        let bytes = |(key, value): (&bytes::Bytes, &Option<bytes::Bytes>)| {
+            (key.len() + value.as_ref().map_or(0, bytes::Bytes::len)) as u64
+        };
+        let free = self.home.disk.free_bytes(&self.directory).unwrap_or(u64::MAX);
+        if frozen.lasting().map(bytes).sum::<u64>() > free {
+            return Err(Error::NoSpace);
+        }
         let range = (frozen.first, frozen.last);
         let entries = frozen.lasting().map(|(key, value)| Ok((key.clone(), value.clone())));
         let file = self.write(Kind::Delta, range, Box::new(entries))?;
@@ -162,11 +170,27 @@ impl Checkpoints {
             manifest.journaled = journaled;
             Ok(())
         });
-        // After another failure it may be named by the manifest that the next start finds.
-        if matches!(published, Ok(()) | Err(Error::NoSpace)) {
-            self.passing.lock().remove(&file.name());
+        self.settle(&file, published)
+    }
+
+    /// Ends the passing of a file that the manifest should name. If it does not, the file would keep the room that the next try needs.
+    fn settle<T>(&self, file: &FileEntry, published: Result<T>) -> Result<T> {
+        let is_named = |manifest: Manifest| manifest.files.iter().any(|named| named.number == file.number);
+        match &published {
+            Ok(_) => {}
+            // Whether it got its name before that is seen where the next start looks.
+            Err(_) if Manifest::read(&self.home, &self.directory).map_or(true, is_named) => return published,
+            Err(_) => self.discard(file),
         }
+        self.passing.lock().remove(&file.name());
         published
+    }
+
+    fn discard(&self, file: &FileEntry) {
+        let path = self.directory.join(file.name());
+        if let Err(error) = self.home.disk.remove(&path) {
+            tracing::warn!(file = %path.display(), %error, "a part of a checkpoint could not be removed; the next open will");
+        }
     }
 
     /// Whether the files are these.
@@ -212,11 +236,11 @@ impl Checkpoints {
         MergePlan { kind: Kind::Base, files: self.manifest().files }
     }
 
-    /// Merges in the background of commits and folds. `go_on` is asked for each entry; `false` gives up.
-    pub(crate) fn merge(&self, plan: &MergePlan, go_on: impl Fn() -> bool) -> Result<()> {
-        // Half of a file would only take from others what they could still use, again and again.
+    /// Merges in the background of commits and folds, and leaves these room for `fold_bytes`, or at least half of what there is. `go_on`
+    /// is asked for each entry; `false` gives up.
+    pub(crate) fn merge(&self, plan: &MergePlan, fold_bytes: u64, go_on: impl Fn() -> bool) -> Result<()> {
         let free = self.home.disk.free_bytes(&self.directory).unwrap_or(u64::MAX);
-        let Some(plan) = plan.within(free) else { return Err(Error::NoSpace) };
+        let Some(plan) = plan.within(free - fold_bytes.min(free / 2)) else { return Err(Error::NoSpace) };
         let (Some(first), Some(last)) = (plan.files.first(), plan.files.last()) else { return Ok(()) };
         let drops_deletions = plan.kind == Kind::Base;
         let entries = self
@@ -224,14 +248,14 @@ impl Checkpoints {
             .filter(|entry| !drops_deletions || !matches!(entry, Ok((_, None))))
             .map(|entry| if go_on() { entry } else { Err(closed()) });
         let file = self.write(plan.kind, (first.first, last.last), Box::new(entries))?;
-        self.publish(|manifest| {
+        let published = self.publish(|manifest| {
             let at = manifest.files.iter().position(|file| file.number == first.number);
             let at = at.ok_or_else(|| Error::corrupt("merged checkpoints left the manifest meanwhile"))?;
             self.passing.lock().extend(plan.files.iter().map(FileEntry::name));
             manifest.files.splice(at..at.saturating_add(plan.files.len()), [file]);
             Ok(())
-        })?;
-        self.passing.lock().remove(&file.name());
+        });
+        self.settle(&file, published)?;
         for old in &plan.files {
             let path = self.directory.join(old.name());
             self.home.disk.remove(&path).map_err(Error::io("cannot remove", &path))?;
@@ -253,10 +277,9 @@ impl Checkpoints {
         let path = self.directory.join(file.name());
         self.passing.lock().insert(file.name());
         let written = writer::write(&self.home, &path, file, entries);
-        if written.is_err()
-            && let Err(error) = self.home.disk.remove(&path)
-        {
-            tracing::warn!(file = %path.display(), %error, "a part of a checkpoint could not be removed; the next open will");
+        if written.is_err() {
+            self.discard(&file);
+            self.passing.lock().remove(&file.name());
         }
         written
     }

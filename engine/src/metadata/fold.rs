@@ -29,6 +29,8 @@ const PASSING_WAIT_MAX: Duration = Duration::from_millis(500);
 pub(super) struct Signal {
     state: Mutex<State>,
     changed: Condvar,
+    /// What a retry does not wait for its time with.
+    pressing: Condvar,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ struct Seen {
 impl Signal {
     pub(super) fn new() -> Self {
         let state = State { requested: Lsn(0), seen: Seen::default(), stopping: false };
-        Signal { state: Mutex::new(state), changed: Condvar::new() }
+        Signal { state: Mutex::new(state), changed: Condvar::new(), pressing: Condvar::new() }
     }
 
     /// Says that there may be something to do.
@@ -63,6 +65,7 @@ impl Signal {
         state.seen.pokes += 1;
         state.seen.hurries += 1;
         self.changed.notify_all();
+        self.pressing.notify_all();
     }
 
     /// Asks for a fold of everything up to this record.
@@ -71,11 +74,13 @@ impl Signal {
         state.requested = state.requested.max(lsn);
         state.seen.pokes += 1;
         self.changed.notify_all();
+        self.pressing.notify_all();
     }
 
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.changed.notify_all();
+        self.pressing.notify_all();
     }
 
     pub(super) fn stopping(&self) -> bool {
@@ -99,11 +104,12 @@ impl Signal {
         !state.stopping
     }
 
-    /// Waits a while before the same is tried again, unless there was a hurry after `seen` was read; `false` when it was stopped.
+    /// Waits a while before the same is tried again, unless there was a hurry after `seen` was read. Pokes alone do not shorten it: those
+    /// who wait for room poke again and again. `false` when it was stopped.
     fn wait_to_retry(&self, seen: Seen) -> bool {
         let mut state = self.state.lock();
         if !state.stopping && state.seen.hurries == seen.hurries {
-            self.changed.wait_for(&mut state, FULL_DISK_RETRY);
+            self.pressing.wait_for(&mut state, FULL_DISK_RETRY);
         }
         !state.stopping
     }
@@ -196,16 +202,27 @@ fn tell(parts: &Parts, done: &Result<Done>) {
 
 fn fold_as_needed(parts: &Parts) -> Result<Done> {
     if parts.index_is_incomplete() {
+        // The checkpoint first: what it allows to delete may make the room.
+        checkpoint(parts)?;
+        if parts.signal.requested() > parts.progress.checkpointed()
+            && let Some(copy) = parts.overlay.copy_active()
+        {
+            publish(parts, &copy)?;
+        }
         recovery::rebuild_index(parts)?;
     }
     let lacks_file = || parts.progress.is_starved(Starved::Journal);
+    let writer_waits = || parts.progress.is_starved(Starved::Writer);
+    // The file that is written now is given back by no fold.
+    let may_give_back = || lacks_file() && (writer_waits() || parts.journal.uncovered_files() > 1);
+    let given_back_before = parts.journal.files_given_back();
     while parts.overlay.is_folding()
         || parts.fold_is_due()
         || parts.signal.requested() > parts.progress.checkpointed()
-        || lacks_file()
+        || may_give_back()
     {
         if parts.signal.stopping() {
-            break;
+            return Ok(Done::All);
         }
         let (lacked_file, given_back) = (lacks_file(), parts.journal.files_given_back());
         let folded = fold(parts)?;
@@ -214,25 +231,23 @@ fn fold_as_needed(parts: &Parts) -> Result<Done> {
             parts.signal.poke();
         }
         let in_vain = lacked_file && parts.journal.files_given_back() == given_back;
-        let writer_waits = parts.progress.is_starved(Starved::Writer);
-        if !folded || (in_vain && !writer_waits) {
-            return match (lacks_file(), writer_waits) {
-                (false, _) => Ok(Done::All),
-                // The next one may give a file back, but not at once.
-                (true, false) => Ok(Done::NothingToGiveBack),
-                (true, true) => Err(Error::NoSpace),
-            };
+        if !folded && writer_waits() && parts.journal.files_given_back() == given_back_before {
+            return Err(Error::NoSpace);
+        }
+        if !folded || (in_vain && !writer_waits()) {
+            break;
         }
     }
-    Ok(Done::All)
+    // The next fold may give a file back, but not at once.
+    Ok(if lacks_file() { Done::NothingToGiveBack } else { Done::All })
 }
 
 /// Waits until what is frozen may become a checkpoint: it is durable, and so is the deletion of what is left out of it. On a full disk
 /// the journal may have no file to write that to, and only this fold gives one back: then nothing is left out, and what is frozen
 /// becomes durable with the checkpoint, before the journal has it. Returns the last record that the journal has of it, if not all.
-fn settle(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
+fn await_durable(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
     let progress = &parts.progress;
-    let settled = parts.overlay.settle(frozen);
+    let settled = parts.overlay.committed();
     let stuck = |state: &journal::State| state.starved.contains(&Starved::Writer);
     threads::block_on(progress.until(|state| state.durable >= settled || stuck(state)))?;
     let durable = progress.durable();
@@ -244,20 +259,7 @@ fn settle(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
 
 /// Folds once; `false` if there was nothing to fold.
 fn fold(parts: &Parts) -> Result<bool> {
-    let Some(frozen) = parts.overlay.freeze() else {
-        // What was covered before the journal had it may stand in files of its own by now.
-        parts.journal.trim(parts.checkpoints.covered());
-        return Ok(false);
-    };
-    if parts.checkpoints.covered() < frozen.last {
-        await_passing(parts);
-        let journaled = settle(parts, &frozen)?;
-        if broken(Broken::TrimmedBeforeCheckpoint) {
-            parts.journal.trim(frozen.last);
-        }
-        parts.checkpoints.add_delta(&frozen, journaled)?;
-    }
-    parts.journal.trim(frozen.last);
+    let Some(frozen) = checkpoint(parts)? else { return Ok(false) };
     let mut rests = Rests::new(parts);
     let entries = frozen.lasting().map(|(key, value)| {
         rests.step(parts);
@@ -267,8 +269,32 @@ fn fold(parts: &Parts) -> Result<bool> {
     parts.completing(parts.index.apply(entries, frozen.last))?;
     parts.doubting(parts.passing.look_again(&parts.index))?;
     parts.overlay.drop_frozen();
-    parts.progress.set_checkpointed(frozen.last);
     Ok(true)
+}
+
+/// Makes what is frozen durable as a checkpoint, if it is not yet; `None` if there is nothing.
+fn checkpoint(parts: &Parts) -> Result<Option<Arc<Frozen>>> {
+    // What was covered before the journal had it may stand in files of its own by now.
+    parts.journal.trim(parts.checkpoints.covered());
+    let Some(frozen) = parts.overlay.freeze() else { return Ok(None) };
+    if parts.checkpoints.covered() < frozen.last {
+        await_passing(parts);
+        parts.overlay.settle(&frozen);
+        publish(parts, &frozen)?;
+    }
+    Ok(Some(frozen))
+}
+
+/// Writes the checkpoint.
+fn publish(parts: &Parts, frozen: &Frozen) -> Result<()> {
+    let journaled = await_durable(parts, frozen)?;
+    if broken(Broken::TrimmedBeforeCheckpoint) {
+        parts.journal.trim(frozen.last);
+    }
+    parts.checkpoints.add_delta(frozen, journaled)?;
+    parts.journal.trim(frozen.last);
+    parts.progress.set_checkpointed(frozen.last);
+    Ok(())
 }
 
 /// Gives the passing rows of the frozen map a while to pass, unless somebody waits for the fold.
@@ -288,7 +314,7 @@ fn merge_as_needed(parts: &Parts) -> Result<Done> {
         if parts.signal.stopping() {
             break;
         }
-        parts.checkpoints.merge(&plan, || !parts.signal.stopping())?;
+        parts.checkpoints.merge(&plan, parts.budgets.overlay_bytes, || !parts.signal.stopping())?;
     }
     Ok(Done::All)
 }

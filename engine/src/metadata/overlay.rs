@@ -186,9 +186,23 @@ impl Overlay {
         maps.frozen.clone()
     }
 
-    /// Leaves those passing rows out of the frozen map's fold that are deleted by now. The fold may write a checkpoint when the record that
-    /// is returned is durable: until then the rows would be needed after a crash.
-    pub(crate) fn settle(&self, frozen: &Frozen) -> Lsn {
+    /// A copy of the active map, as what is to be folded, while the frozen one has to wait for an index: a checkpoint can have it before.
+    /// `None` if there is nothing new.
+    pub(crate) fn copy_active(&self) -> Option<Frozen> {
+        let mut maps = self.maps.write();
+        let (first, last) = (Lsn(maps.folded.0.saturating_add(1)), self.committed());
+        if first > last {
+            return None;
+        }
+        // What goes from now on may be in that checkpoint.
+        maps.folded = last;
+        let (changes, bytes) = (maps.active.clone(), maps.active_bytes);
+        Some(Frozen { changes, first, last, bytes, passed: Mutex::default() })
+    }
+
+    /// Leaves those passing rows out of the frozen map's fold that are deleted by now. The fold may write a checkpoint when all that is
+    /// committed by then is durable: until then the rows would be needed after a crash.
+    pub(crate) fn settle(&self, frozen: &Frozen) {
         let maps = self.maps.read();
         let (from, to) = passing::range();
         let deleted =
@@ -197,7 +211,6 @@ impl Overlay {
         let rows = frozen.range(from, to).filter(|(_, value)| value.is_some());
         let passed = rows.map(|(key, _)| key).filter(|key| came(key) && deleted(key)).cloned().collect();
         *frozen.passed.lock() = Arc::new(passed);
-        self.committed()
     }
 
     /// Forgets the frozen map. The index has all of it.
@@ -410,7 +423,7 @@ mod tests {
         let waiting = overlay.frozen_passing_bytes();
         assert!(!overlay.apply(Lsn(8), [(piece(5), None)].into()));
         assert_eq!(overlay.frozen_passing_bytes(), waiting / 3 * 2);
-        assert_eq!(overlay.settle(&frozen), Lsn(8));
+        overlay.settle(&frozen);
         overlay.apply(Lsn(9), [(piece(6), None)].into());
         assert!(overlay.apply(Lsn(10), [(piece(7), None)].into()), "the last one went");
         assert_eq!(keys(&frozen), [piece(6), piece(7)]);

@@ -73,6 +73,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         folding: Mutex::new(None),
         index_doubted: AtomicBool::new(false),
         index_incomplete: AtomicBool::new(false),
+        marker: Mutex::new(()),
         boot: boot.clone(),
     })
 }
@@ -142,18 +143,18 @@ pub(super) fn rebuild_index(parts: &Parts) -> Result<()> {
         let store = indexes.open(&paths.index, budgets.sled_cache_bytes())?;
         let index = Index::new(home, id, checkpoints.begin_epoch(id)?, store, 0);
         fill(&index, parts)?;
-        index.into_store().ok_or(Error::Invalid { what: "the index was closed" })
+        let store = index.into_store().ok_or(Error::Invalid { what: "the index was closed" })?;
+        // From here on it is the new one that may be doubted. The marker of the old one is gone.
+        parts.index_doubted.store(false, Ordering::Release);
+        parts.index_incomplete.store(false, Ordering::Release);
+        Ok(store)
     });
     if let Err(error) = built {
         // What there is of it would keep the room that the next try looks for.
         indexes.destroy(&paths.index)?;
         return Err(error);
     }
-    // The marker of a doubted one is gone, and this is another one.
-    parts.index_doubted.store(false, Ordering::Release);
-    in_use(checkpoints.manifest().index, &parts.boot).publish(home, &paths.marker)?;
-    parts.index_incomplete.store(false, Ordering::Release);
-    Ok(())
+    parts.vouch(&in_use(checkpoints.manifest().index, &parts.boot))
 }
 
 /// Fills an index with all that stands in the checkpoints.

@@ -54,7 +54,7 @@ pub(super) fn small_files(parts: &Parts) -> Result<()> {
     parts.checkpoints.reseal_manifest()?;
     let path = IndexPaths::below(&parts.directory).marker;
     if let Some(marker) = Marker::read(&parts.home, &path) {
-        marker.publish(&parts.home, &path)?;
+        parts.vouch(&marker)?;
     }
     parts.journal.remove_used_spares()?;
     let journal = parts.directory.join("journal");

@@ -101,6 +101,8 @@ pub(super) struct Parts {
     pub(super) index_doubted: AtomicBool,
     /// Set until an index that the disk had no room for is built anew.
     pub(super) index_incomplete: AtomicBool,
+    /// Held while the marker of the index is written or removed.
+    pub(super) marker: Mutex<()>,
     pub(super) boot: BootId,
 }
 
@@ -185,7 +187,7 @@ impl Store {
                 !is_starved(Starved::Journal) || is_starved(Starved::Fold) || is_starved(Starved::Trim)
             };
             progress.until(settled).await?;
-            if progress.is_starved(Starved::Writer) {
+            if progress.is_starved(Starved::Writer) && progress.is_starved(Starved::Fold) {
                 return Err(Error::NoSpace);
             }
         }
@@ -209,7 +211,8 @@ impl Store {
         }
     }
 
-    /// Folds all that is committed now; returns the record up to which everything stands in durable checkpoints.
+    /// Makes all that is committed now durable as a checkpoint; returns the record up to which everything is. It gets into the index
+    /// afterwards.
     pub(crate) async fn checkpoint(&self) -> Result<Lsn> {
         let wanted = self.committed();
         self.parts.signal.request(wanted);
@@ -218,6 +221,16 @@ impl Store {
         progress.until(|state| state.checkpointed >= wanted || starved(state)).await?;
         let reached = progress.checkpointed();
         if reached >= wanted { Ok(reached) } else { Err(Error::NoSpace) }
+    }
+
+    /// The same, and waits until the index has it, too.
+    #[cfg(test)]
+    pub(crate) async fn fold(&self) -> Result<()> {
+        self.checkpoint().await?;
+        while self.parts.overlay.is_folding() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Whether there is enough to fold to do so while nobody writes.
@@ -258,6 +271,11 @@ impl Store {
         }
     }
 
+    /// Accepts no more changes.
+    pub(crate) fn halt(&self, reason: &str) {
+        self.parts.progress.halt(reason);
+    }
+
     /// Why no more changes are accepted.
     pub(crate) fn halted(&self) -> Option<String> {
         self.parts.progress.halted().map(|error| match error {
@@ -280,7 +298,8 @@ impl Store {
         if starved(Starved::Writer) || starved(Starved::Fold) {
             return Some("changes are refused until there is room");
         }
-        starved(Starved::Journal).then_some("changes wait for journal files to be given back")
+        let waits = starved(Starved::Journal) && !starved(Starved::Trim);
+        waits.then_some("changes wait for journal files to be given back")
     }
 
     /// Folds everything, makes the index durable and marks it so. Nothing can be read or changed afterwards.
@@ -331,9 +350,11 @@ impl Parts {
     pub(super) fn completing<T>(&self, said: Result<T>) -> Result<T> {
         if matches!(said, Err(Error::NoSpace)) && !self.index_incomplete.swap(true, Ordering::AcqRel) {
             tracing::warn!("the disk is full: the metadata index is built anew as soon as there is room");
+            let alone = self.marker.lock();
             if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
                 tracing::error!(%error, "the index cannot be marked as incomplete");
             }
+            drop(alone);
             self.signal.poke();
         }
         self.doubting(said)
@@ -343,12 +364,22 @@ impl Parts {
         self.index_incomplete.load(Ordering::Acquire)
     }
 
+    /// Publishes a marker that vouches for the index, unless nothing may any more.
+    pub(super) fn vouch(&self, marker: &Marker) -> Result<()> {
+        let _alone = self.marker.lock();
+        if self.index_is_doubted() || self.index_is_incomplete() {
+            return Ok(());
+        }
+        marker.publish(&self.home, &IndexPaths::below(&self.directory).marker)
+    }
+
     /// Nothing vouches for the index from now on.
     pub(super) fn doubt_index(&self, why: &str) {
         if self.index_doubted.swap(true, Ordering::AcqRel) {
             return;
         }
         tracing::error!(why, "the metadata index is damaged; the next start builds it anew");
+        let _alone = self.marker.lock();
         if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
             tracing::error!(%error, "the index cannot be marked as damaged");
         }

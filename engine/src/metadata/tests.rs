@@ -3,6 +3,7 @@
 mod concurrent;
 mod crash;
 mod damage;
+mod full_disk;
 mod rot;
 pub(super) mod support;
 mod whole;

@@ -27,7 +27,7 @@ impl Volume {
             let _: crate::journal::Ticket = self.flush(inode).await?;
         }
         if let Some(size) = set.size {
-            self.truncate_in_steps(who, inode, size, authority).await?;
+            self.truncate_in_steps(who, inode, (size, set), authority).await?;
         }
         let mut change = self.begin()?;
         let record = change.inode(inode)?;
@@ -45,15 +45,15 @@ impl Volume {
         Ok(Pending::new(attributes, change.commit()))
     }
 
-    /// Cuts a very long file shorter in several records, so that none of them is too large. The last cut is the caller's.
+    /// Cuts a very long file shorter in several records, so that none of them is too large. The last cut is the caller's; what else is to
+    /// be set is checked before the first one.
     async fn truncate_in_steps(
         &self,
         who: &Credential,
         inode: InodeId,
-        size: u64,
+        (size, set): (u64, &SetAttributes),
         authority: Authority,
     ) -> Result<()> {
-        let only_size = SetAttributes { size: Some(size), ..SetAttributes::default() };
         let record = self.stored_inode(inode)?;
         if size == 0 || record.kind() != FileKind::Regular || record.size() <= size {
             // The content is replaced as a whole, however long it is; or there is nothing to cut.
@@ -64,12 +64,12 @@ impl Volume {
             {
                 let mut change = self.begin()?;
                 let record = change.inode(inode)?;
-                check(who, &record, &only_size, authority)?;
+                check(who, &record, set, authority)?;
                 if record.size() <= point {
                     continue;
                 }
                 truncate::truncate(self, &mut change, who, inode, point)?;
-                drop(change.commit());
+                drop(change.commit().accepted()?);
             }
             self.store.admit().await?;
         }

@@ -80,6 +80,7 @@ impl Volume {
             if after.source.is_empty() {
                 return Ok(ticket);
             }
+            drop(ticket.accepted()?);
             rest = after;
         }
     }

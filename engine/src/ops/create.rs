@@ -81,7 +81,12 @@ impl Volume {
             truncate::truncate(self, &mut change, who, inode, 0)?;
         }
         let attributes = change.inode(inode)?.attributes(inode, 0);
-        Ok(Pending::new(Created { attributes, outcome, directory: unchanged }, change.commit()))
+        let ticket = match outcome {
+            // Asked again: the file may not be durable yet.
+            CreateOutcome::Created => change.commit().merge(self.store.everything()),
+            CreateOutcome::Existed => change.commit(),
+        };
+        Ok(Pending::new(Created { attributes, outcome, directory: unchanged }, ticket))
     }
 
     pub(crate) async fn create_other(

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 use super::layout::{Span, clear, clear_pieces, count, lay};
 use super::write::{Stamp, add_pieces};
@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
 use crate::limits::{
-    APPEND_BLOCKS_MAX, APPEND_BYTES_MAX, APPENDS_AT_ONCE, BLOCK_BYTES, PIECE_FLUSH_BYTES_MAX,
-    RECORD_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
+    APPEND_BLOCKS_MAX, APPEND_BYTES_MAX, APPENDS_AT_ONCE, BLOCK_BYTES, FLUSH_BYTES_ENOUGH,
+    PIECE_FLUSH_BYTES_MAX, RECORD_EXTENTS_MAX, RECORD_PIECE_BYTES_MAX,
 };
 use crate::records::{Content, Extent, Inode};
 use crate::tiering::Tier;
@@ -28,7 +28,6 @@ use crate::upkeep::Busy;
 use crate::volume::{Change, HeldLocks, Look, Volume};
 
 /// Bytes at which a record of a flush gets no more parts. One more part joins with the pieces of three slots at most.
-const FLUSH_BYTES_ENOUGH: usize = RECORD_BYTES_MAX - 512 * 1024;
 /// Parts that are put into a slot at once.
 const SLOT_PARTS_MAX: usize = 1024;
 
@@ -118,7 +117,10 @@ impl Volume {
                     None => return Ok(Some(ticket)),
                 }
             }
-            self.store.admit().await?;
+            if let Err(error) = self.store.admit().await {
+                self.count_unused(std::iter::once(&step).chain(&steps))?;
+                return Err(error);
+            }
         }
     }
 
@@ -141,13 +143,17 @@ impl Volume {
             Content::File { id, .. } if id == content => {}
             _ => return Ok(None),
         }
-        let mut end = 0;
-        for (block, address) in std::mem::take(&mut step.extents) {
+        let (mut end, mut placed) = (0, 0);
+        // What they take in a record depends on what lies there already, and a part on what it is joined with.
+        while change.record_bytes() < FLUSH_BYTES_ENOUGH
+            && let Some((block, address)) = step.extents.get(placed).copied()
+        {
             put_slot(&mut change, &mut new, (content, block), address)?;
             end = block.start() + u64::from(address.plain_bytes);
+            placed += 1;
         }
-        // What a part takes in a record depends on how many there are, and on what they are joined with.
-        while change.record_bytes() < FLUSH_BYTES_ENOUGH
+        while placed == step.extents.len()
+            && change.record_bytes() < FLUSH_BYTES_ENOUGH
             && let Some(part) = step.parts.pop_front()
         {
             end = end.max(part.0 + part.1.len() as u64);
@@ -160,7 +166,7 @@ impl Volume {
             }
             add_pieces(&mut change, inode, &mut new, &of_slot)?;
         }
-        let last = last && step.is_done();
+        let last = last && placed == step.extents.len() && step.parts.is_empty();
         // Also before the last step: a crash after it must not leave data behind the end of the file, or out of the age index.
         let stamp = if last { Stamp::of(job, mtime) } else { Stamp { now: mtime, end, who: None } };
         self.stamp(&mut change, inode, &mut new, stamp);
@@ -170,15 +176,21 @@ impl Volume {
             change.cut_buffer(inode, Cut::Flushed);
         }
         change.update_inode(inode, &old, new);
-        Ok(Some(change.commit().accepted()?))
+        let ticket = change.commit().accepted()?;
+        step.extents.drain(..placed);
+        Ok(Some(ticket))
     }
 
     /// Blocks that were appended and that nothing will point to are garbage, which is collected by what the segments say of it.
     fn count_unused<'a>(&self, steps: impl Iterator<Item = &'a FlushStep>) -> Result<()> {
-        let unused: Vec<_> = steps.flat_map(|step| &step.extents).collect();
-        if !unused.is_empty() {
+        self.count_unused_blocks(steps.flat_map(|step| &step.extents).map(|(_, address)| address))
+    }
+
+    fn count_unused_blocks<'a>(&self, unused: impl Iterator<Item = &'a BlockAddress>) -> Result<()> {
+        let mut unused = unused.peekable();
+        if unused.peek().is_some() {
             let mut change = self.begin()?;
-            for (_, address) in unused {
+            for address in unused {
                 change.count_unused(Tier::Standard, address)?;
             }
             drop(change.commit());
@@ -203,8 +215,25 @@ impl Volume {
             Ok::<_, Error>(addresses)
         });
         // One is sealed while the one before it is written.
-        let addresses: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).try_collect().await?;
-        Ok(addresses.concat())
+        let results: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).collect().await;
+        let (mut addresses, mut failure) = (Vec::new(), None);
+        for result in results {
+            match result {
+                Ok(appended) => addresses.extend(appended),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        let Some(error) = failure else { return Ok(addresses) };
+        self.heed_halt();
+        self.count_unused_blocks(addresses.iter())?;
+        Err(error)
+    }
+
+    /// When Standard has halted, because what the disk has of it is not known any more, nothing else is accepted either.
+    pub(crate) fn heed_halt(&self) {
+        if let Some(reason) = self.standard.halted() {
+            self.store.halt(&reason);
+        }
     }
 
     /// Makes room in the buffer, by flushing, before more data is taken in.

@@ -47,6 +47,7 @@ impl Volume {
             if last {
                 return Ok(ticket);
             }
+            drop(ticket.accepted()?);
             from = end;
         }
     }

@@ -244,7 +244,7 @@ impl Volume {
             keep_age_index(&mut change, inode, &mut new);
             change.update_inode(inode, &old, new);
         }
-        Ok(change.commit())
+        change.commit().accepted()
     }
 }
 

@@ -63,7 +63,7 @@ impl Volume {
         }
     }
 
-    /// Takes a write into the buffer. The ticket is that of the reserved change numbers, mostly nothing.
+    /// Takes a write into the buffer. The ticket is that of the last reservation of change numbers, which mostly is durable.
     fn take_in(&self, who: &Credential, inode: InodeId, offset: u64, data: Bytes) -> Result<Ticket> {
         let mut change = self.begin()?;
         let record = change.inode(inode)?;
@@ -72,7 +72,8 @@ impl Volume {
         let number = record.change + 1;
         let mut new = stored.clone();
         permission::clear_set_id(who, &mut new);
-        if number > stored.change_ceiling {
+        let reserves = number > stored.change_ceiling;
+        if reserves {
             new.change_ceiling = number + CHANGE_RESERVATION;
         }
         if new != stored {
@@ -81,7 +82,13 @@ impl Volume {
         // A small part would keep all of what it was received in, which is not counted.
         let data = if data.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&data) } else { data };
         self.buffer.insert(inode, offset, data, change.now(), number);
-        Ok(change.commit())
+        // Held until the ticket is there: the next write, which has its number from this reservation, waits for it, too.
+        let mut reservation = self.reservation.lock();
+        let ticket = change.commit();
+        if reserves {
+            *reservation = ticket;
+        }
+        Ok(reservation.clone())
     }
 
     /// Puts ranges into the journal as pieces, and updates the inode.
@@ -174,7 +181,7 @@ pub(super) fn add_pieces(
         }
         let pieces = if *piece_bytes > 0 { change.pieces(*id, slot, slot.next_slot())? } else { Vec::new() };
         *piece_bytes -= total_bytes(&pieces);
-        *piece_bytes += place_pieces(change, (*id, slot), pieces, new);
+        *piece_bytes += place_pieces(change, (*id, slot), pieces, touching_joined(new));
     }
     Ok(())
 }
@@ -194,6 +201,21 @@ fn split_at_slots(inode: InodeId, offset: u64, data: Bytes) -> impl Iterator<Ite
     })
 }
 
+/// Pieces, which are sorted and do not overlap, with those as one that touch.
+fn touching_joined(mut pieces: Vec<Piece>) -> Vec<Piece> {
+    pieces.sort_by_key(|piece| piece.offset);
+    let rows = pieces.chunk_by(|one, next| end_of(one) == u64::from(next.offset));
+    let joined = rows.filter_map(|row| {
+        let first = row.first()?.clone();
+        let bytes = match row {
+            [_] => first.bytes,
+            _ => row.iter().map(|piece| piece.bytes.as_ref()).collect::<Vec<_>>().concat().into(),
+        };
+        Some(Piece { bytes, ..first })
+    });
+    joined.collect()
+}
+
 fn total_bytes(pieces: &[PieceRow]) -> u64 {
     pieces.iter().map(|row| row.piece.bytes.len() as u64).sum()
 }
@@ -202,7 +224,7 @@ fn end_of(piece: &Piece) -> u64 {
     u64::from(piece.offset) + piece.bytes.len() as u64
 }
 
-/// Puts pieces, which do not overlap, over the others of their slot; returns the bytes of all of them. Those that one of them covers go,
+/// Puts pieces, which are sorted and do not overlap, over the others of their slot; returns the bytes of all of them. Those that one of them covers go,
 /// and when there are too many they are joined.
 fn place_pieces(
     change: &mut Change<'_>,
@@ -211,15 +233,19 @@ fn place_pieces(
     new: Vec<Piece>,
 ) -> u64 {
     let lsn = change.lsn();
-    let is_covered =
-        |old: &Piece| new.iter().any(|new| old.offset >= new.offset && end_of(old) <= end_of(new));
+    // There may be tens of thousands of both.
+    let is_covered = |old: &Piece| {
+        let behind = new.partition_point(|new| new.offset <= old.offset);
+        new.get(..behind).and_then(<[_]>::last).is_some_and(|new| end_of(old) <= end_of(new))
+    };
     let (covered, kept): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|row| is_covered(&row.piece));
     for row in covered {
         change.delete(row.key.to_vec());
     }
     // Of one record no piece may lie over another one: which is the newer could not be told.
     let meets = |old: &Piece| {
-        new.iter().any(|new| u64::from(old.offset) < end_of(new) && u64::from(new.offset) < end_of(old))
+        let first = new.partition_point(|new| end_of(new) <= u64::from(old.offset));
+        new.get(first).is_some_and(|new| u64::from(new.offset) < end_of(old))
     };
     let clashes = kept.iter().any(|row| key::piece_lsn(&row.key) == Some(lsn) && meets(&row.piece));
     let mut put =

@@ -29,7 +29,7 @@ const CHUNK_BYTES: u64 = 8 << 20;
 /// Requests for each object that is rewritten: its directory, about four runs of blocks, its part of the new object, its deletion.
 const OBJECT_REQUESTS: u64 = 7;
 /// How long the store is not asked to take what is collected after it did not: each time some megabytes are read from it before.
-const STORE_RESTS: Duration = Duration::from_secs(60);
+pub(super) const STORE_RESTS: Duration = Duration::from_secs(60);
 const TIERS: [Tier; 2] = [Tier::Standard, Tier::InfrequentAccess];
 
 /// What the collector keeps in memory.
@@ -39,6 +39,8 @@ pub(crate) struct Collector {
     running: tokio::sync::Mutex<()>,
     /// Segments in which live blocks could not be found, with their live bytes: they are not tried again while that stays.
     hopeless: Mutex<HashMap<SegmentId, u64>>,
+    /// Segments that could not be deleted, and until when they are left alone, in monotonic time.
+    undeletable: Mutex<HashMap<SegmentId, Duration>>,
     /// Until then the cold store is not asked to take what is collected, or to delete, as it refused to; in monotonic time.
     store_rests_until: Mutex<Duration>,
 }
@@ -47,6 +49,18 @@ impl Collector {
     /// Whether upkeep asks nothing of the cold store now.
     pub(super) fn store_rests(&self, now: Duration) -> bool {
         now < *self.store_rests_until.lock()
+    }
+
+    /// Whether the segment could not be deleted a short time ago.
+    pub(super) fn is_undeletable(&self, segment: SegmentId, now: Duration) -> bool {
+        self.undeletable.lock().get(&segment).is_some_and(|until| now < *until)
+    }
+
+    /// It could not be deleted: others come first for a while.
+    pub(super) fn note_undeletable(&self, segment: SegmentId, now: Duration) {
+        let mut undeletable = self.undeletable.lock();
+        undeletable.retain(|_, until| now < *until);
+        undeletable.insert(segment, now.saturating_add(STORE_RESTS));
     }
 
     /// It did not take something: it is asked again later.
@@ -97,11 +111,26 @@ impl Volume {
     pub(crate) async fn collect_now(&self) -> Result<Collected> {
         // Whoever asks has perhaps repaired something.
         self.collector.hopeless.lock().clear();
-        let mut collected = self.collect_chosen(&TIERS, u64::MAX / 8).await?;
-        let deleted = self.delete_dead_segments().await?;
-        collected.deleted_segments = deleted.len() as u64;
-        collected.deleted_bytes = deleted.iter().map(|(_, record)| plan::stored(record)).sum();
-        Ok(collected)
+        let mut all = Collected::default();
+        let most = self.segments()?.len() as u64;
+        loop {
+            // In rounds, each of which frees what it rewrote: the next one may need the room.
+            let round = self.collect_chosen(&TIERS, ROUND_BYTES).await;
+            let deleted = self.delete_dead_segments().await?;
+            all.deleted_segments += deleted.len() as u64;
+            all.deleted_bytes += deleted.iter().map(|(_, record)| plan::stored(record)).sum::<u64>();
+            let rewritten = match round {
+                Ok(round) => round,
+                Err(Error::NoSpace) if !deleted.is_empty() => continue,
+                Err(error) => return Err(error),
+            };
+            all.rewritten_segments += rewritten.rewritten_segments;
+            all.rewritten_bytes += rewritten.rewritten_bytes;
+            // What others make garbage of meanwhile is for the next call.
+            if rewritten.rewritten_segments == 0 || all.rewritten_segments >= most {
+                return Ok(all);
+            }
+        }
     }
 
     /// Rewrites what is live in one segment.
@@ -272,6 +301,9 @@ impl Volume {
 
     async fn rewrite(&self, live: &[LiveBlock], tier: Tier) -> Result<()> {
         self.store.admit().await?;
+        if tier == Tier::Standard {
+            self.space.grant_copies(live.iter().map(|one| u64::from(one.address.plain_bytes)).sum())?;
+        }
         let rows: Vec<_> = live.iter().map(|one| (one.identity.block, one.extent(tier))).collect();
         // Each extent says what its block was sealed as, so that the content does not matter.
         let Some(any) = live.first() else { return Ok(()) };

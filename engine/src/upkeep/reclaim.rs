@@ -12,42 +12,63 @@ use crate::volume::{Look, Volume, extent_row};
 
 /// Dead contents that are looked at in one step.
 const CONTENTS_MAX: usize = 256;
+/// Records of one round: other duties wait for it.
+const RECORDS_MAX: usize = 4096;
 /// What a content costs at least of the extents that a record may change: nobody else can commit meanwhile.
 const CONTENT_COST: usize = 8;
 
 impl Volume {
-    /// Removes the extents and pieces of dead contents, in records of bounded size.
+    /// Removes the extents and pieces of dead contents, in records of bounded size. One that cannot be read does not keep the others; the
+    /// first failure is returned.
     pub(crate) async fn reclaim_contents(&self) -> Result<()> {
         let (mut from, end) = key::family(b'x', b"");
+        let (mut records, mut failure) = (0, Ok(()));
         loop {
             let rows = self.store.scan(&from, &end, CONTENTS_MAX)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
+            let Some((last, _)) = rows.last() else { return failure };
             // What is done leaves tombstones, through which a scan from the beginning would have to go each time.
             from = key::after(last);
             let contents = rows.iter().filter_map(|(row, _)| key::dead_content_id(row));
             let mut contents: VecDeque<_> = contents.collect();
+            let mut at_once = usize::MAX;
             while !contents.is_empty() {
+                if records == RECORDS_MAX {
+                    self.upkeep.wake();
+                    return failure;
+                }
+                records += 1;
                 self.store.admit().await?;
-                self.reclaim_record(&mut contents)?;
+                match self.reclaim_record(&mut contents, at_once) {
+                    // Each by itself, to find the one.
+                    Err(Error::Corrupt { .. }) if at_once > 1 => at_once = 1,
+                    Err(error @ Error::Corrupt { .. }) => {
+                        contents.pop_front();
+                        failure = failure.and(Err(error));
+                    }
+                    result => result?,
+                }
                 threads::give_way().await;
             }
         }
     }
 
-    /// Reclaims as many contents, or as much of one, as one record takes.
-    fn reclaim_record(&self, contents: &mut VecDeque<ContentId>) -> Result<()> {
+    /// Reclaims as many contents, or as much of one, as one record takes. After a failure all of them are still to be done.
+    fn reclaim_record(&self, contents: &mut VecDeque<ContentId>, at_once: usize) -> Result<()> {
         let mut change = self.begin()?;
-        let mut room = UPKEEP_EXTENTS_MAX;
-        while let Some(content) = contents.front().copied().filter(|_| room > 0) {
-            let used = reclaim_step(&mut change, content, room)?;
-            let done = used < room;
-            room -= used.max(CONTENT_COST).min(room);
-            if done {
-                change.delete(key::dead_content(content));
-                contents.pop_front();
+        let (mut room, mut done) = (UPKEEP_EXTENTS_MAX, 0);
+        for content in contents.iter().copied().take(at_once) {
+            if room == 0 {
+                break;
             }
+            let used = reclaim_step(&mut change, content, room)?;
+            if used < room {
+                change.delete(key::dead_content(content));
+                done += 1;
+            }
+            room -= used.max(CONTENT_COST).min(room);
         }
         drop(change.commit());
+        contents.drain(..done);
         Ok(())
     }
 

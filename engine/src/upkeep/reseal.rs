@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::collector::STORE_RESTS;
 use crate::error::{Error, Result};
 use crate::identity::{KeyGeneration, SegmentId};
 use crate::keys::{KeySource, KeyStatus, ResealStatus};
@@ -77,6 +78,10 @@ impl Volume {
         let result = self.reseal_step(now).await;
         {
             let mut state = self.reseal.lock();
+            if matches!(result, Err(Error::Unavailable { .. })) {
+                // What the store is to take is read from it each time.
+                state.not_before = now.saturating_add(STORE_RESTS);
+            }
             state.waiting_for = match &result {
                 Err(error) => Some(error.to_string()),
                 Ok(()) => state.failed.values().next().cloned(),

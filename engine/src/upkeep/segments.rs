@@ -28,9 +28,12 @@ const DELETIONS_AT_ONCE: usize = 8;
 impl Volume {
     /// Deletes segments with nothing live in them, now and then, and not too many at a time: other duties wait for it.
     pub(crate) async fn release_segments(&self, now: Duration) -> Result<()> {
-        self.remove_unpointed().await?;
-        if self.dead_segments()?.iter().all(|(_, record)| self.store_rests(record.tier, now)) {
-            return Ok(());
+        let removed = self.remove_unpointed().await;
+        let rests = |id: SegmentId, record: &SegmentRecord| {
+            self.store_rests(record.tier, now) || self.collector.is_undeletable(id, now)
+        };
+        if self.dead_segments()?.iter().all(|(id, record)| rests(*id, record)) {
+            return removed;
         }
         let due = {
             let mut last = self.last_release.lock();
@@ -41,13 +44,13 @@ impl Volume {
             due
         };
         if !due {
-            return Ok(());
+            return removed;
         }
-        let deleted = self.delete_dead(|record| !self.store_rests(record.tier, now), RELEASED_AT_ONCE).await;
+        let deleted = self.delete_dead(|id, record| !rests(id, record), RELEASED_AT_ONCE).await;
         if matches!(deleted, Err(Error::Unavailable { .. })) {
             self.collector.let_store_rest(now);
         }
-        deleted.map(drop)
+        deleted.map(drop).and(removed)
     }
 
     fn store_rests(&self, tier: Tier, now: Duration) -> bool {
@@ -56,13 +59,13 @@ impl Volume {
 
     /// Deletes all segments with nothing live in them, and says which.
     pub(crate) async fn delete_dead_segments(&self) -> Result<Vec<(SegmentId, SegmentRecord)>> {
-        self.delete_dead(|_| true, usize::MAX).await
+        self.delete_dead(|_, _| true, usize::MAX).await
     }
 
     /// One that cannot be deleted does not keep the others; the first failure is returned.
     async fn delete_dead(
         &self,
-        wanted: impl Fn(&SegmentRecord) -> bool,
+        wanted: impl Fn(SegmentId, &SegmentRecord) -> bool,
         most: usize,
     ) -> Result<Vec<(SegmentId, SegmentRecord)>> {
         let candidates = self.dead_segments()?;
@@ -74,7 +77,7 @@ impl Volume {
         let mut dead: Vec<_> = self
             .dead_segments()?
             .into_iter()
-            .filter(|(id, record)| wanted(record) && candidates.iter().any(|(c, _)| c == id))
+            .filter(|(id, record)| wanted(*id, record) && candidates.iter().any(|(c, _)| c == id))
             .collect();
         // A store that is away must not keep the local disk from getting its space back.
         dead.sort_by_key(|(_, record)| record.tier != Tier::Standard);
@@ -98,7 +101,10 @@ impl Volume {
                 }
                 // It would not take the others either.
                 Err(error @ (Error::Unavailable { .. } | Error::Halted { .. })) => return Err(error),
-                Err(error) => failure = Some(failure.unwrap_or(error)),
+                Err(error) => {
+                    self.collector.note_undeletable(id, self.environment.clock.monotonic());
+                    failure = Some(failure.unwrap_or(error));
+                }
             }
         }
         failure.map_or(Ok(dead), Err)
@@ -122,13 +128,14 @@ impl Volume {
         }
         // Whoever was between appending and pointing is done after this.
         drop(self.data_writes.write().await);
+        let mut results = Vec::new();
         for segment in candidates {
             if self.store.get(&key::segment(segment))?.is_none() {
-                self.standard.remove(segment).await?;
+                results.push(self.standard.remove(segment).await);
             }
             self.appended.lock().remove(&segment);
         }
-        Ok(())
+        results.into_iter().collect()
     }
 
     /// Segments that nothing points into and that nobody is writing.

@@ -56,6 +56,13 @@ impl SpaceGuard {
         if enough { Ok(()) } else { Err(Error::NoSpace) }
     }
 
+    /// Grants room for copies that upkeep makes: of the reserve they take half at most, so that a fold has room.
+    pub(crate) fn grant_copies(&self, bytes: u64) -> Result<()> {
+        let free = self.disk.free_bytes(&self.path);
+        let free = free.map_err(Error::io("cannot look at the free space of", &self.path))?;
+        if free >= (self.reserve_bytes / 2).saturating_add(bytes) { Ok(()) } else { Err(Error::NoSpace) }
+    }
+
     /// Whether new data would be refused now.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self.grant(0, 0), Err(Error::NoSpace))

@@ -23,13 +23,13 @@ pub(super) async fn make() -> [Vec<u8>; 2] {
     // What waits to be folded or released is to stay so.
     end_upkeep(&fs).await;
     under_the_first_key(&fs).await;
-    fs.volume().store.checkpoint().await.unwrap();
+    fs.volume().store.fold().await.unwrap();
     fs.rotate_key(None).await.unwrap();
     under_the_second_key(&fs).await;
-    fs.volume().store.checkpoint().await.unwrap();
+    fs.volume().store.fold().await.unwrap();
     until_merged(&home).await;
     over_the_base(&fs).await;
-    fs.volume().store.checkpoint().await.unwrap();
+    fs.volume().store.fold().await.unwrap();
     in_the_journal_only(&fs).await;
     let killed = ::golden::archive::pack(home.path()).unwrap();
     fs.shutdown().await.unwrap();

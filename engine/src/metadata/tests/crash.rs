@@ -83,7 +83,7 @@ impl History {
                 Step::Checkpoint => wait(store.checkpoint()).is_ok(),
                 Step::MergeAll => {
                     let checkpoints = &store.parts().checkpoints;
-                    checkpoints.merge(&checkpoints.whole_plan(), || true).is_ok()
+                    checkpoints.merge(&checkpoints.whole_plan(), 0, || true).is_ok()
                 }
                 Step::RotateKey => {
                     store.parts().home.keys.add(DataKey::from_bytes([9; 32]));

@@ -13,7 +13,7 @@ fn a_transaction_reads_its_own_writes_and_an_abort_leaves_nothing() {
     bench.create().unwrap();
     let store = bench.open().unwrap();
     wait(put(&store, &[("a", Some("1")), ("b", Some("2")), ("c", Some("3"))]).durable()).unwrap();
-    wait(store.checkpoint()).unwrap();
+    wait(store.fold()).unwrap();
     let _ = put(&store, &[("d", Some("4")), ("b", None)]);
     let mut transaction = store.begin().unwrap();
     transaction.delete(b"a".to_vec());
@@ -40,7 +40,7 @@ fn the_last_of_a_range_is_found_in_whichever_layer_it_is() {
     };
     let _ = put(&store, &[("a", Some("1")), ("b", Some("2")), ("d", Some("4"))]);
     assert_eq!((last("a", "c"), last("b", "b"), last("e", "z")), ("b=2".into(), "b=2".into(), "".into()));
-    wait(store.checkpoint()).unwrap();
+    wait(store.fold()).unwrap();
     assert_eq!((last("a", "c"), last("c", "c"), last("a", "z")), ("b=2".into(), "".into(), "d=4".into()));
     // What is deleted above hides what is below, and shows what is before it.
     let _ = put(&store, &[("d", None), ("b", Some("3"))]);
@@ -79,7 +79,7 @@ fn everything_durable_is_there_after_the_process_died() {
         let ticket = put(&store, &[(&format!("key {round}"), Some(&format!("value {round}")))]);
         wait(ticket.durable()).unwrap();
         if round == 1 {
-            wait(store.checkpoint()).unwrap();
+            wait(store.fold()).unwrap();
         }
     }
 }
@@ -100,7 +100,7 @@ fn small_budgets_fold_rotate_and_trim_by_themselves() {
     let statistics = store.statistics();
     assert!(statistics.overlay_bytes <= 2 << 20 && statistics.journal_bytes <= 6 << 20, "{statistics:?}");
     assert!(store.checkpointed() > Lsn(0));
-    wait(store.checkpoint()).unwrap();
+    wait(store.fold()).unwrap();
     assert_eq!(store.statistics().overlay_bytes, 0);
     assert_eq!(files(&bench.file("journal"), "journal").len(), 1);
     drop(store);
@@ -152,7 +152,7 @@ fn an_index_that_cannot_be_trusted_is_rebuilt() {
         bench.create().unwrap();
         let store = bench.open().unwrap();
         let _ = put(&store, &[("a", Some("1")), ("b", Some("2"))]);
-        wait(store.checkpoint()).unwrap();
+        wait(store.fold()).unwrap();
         let _ = put(&store, &[("a", None), ("c", Some("3"))]);
         wait(store.close()).unwrap();
         drop(store);
@@ -167,7 +167,7 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     bench.create().unwrap();
     let store = bench.open().unwrap();
     let _ = put(&store, &[("a", Some("1"))]);
-    wait(store.checkpoint()).unwrap();
+    wait(store.fold()).unwrap();
     drop(store);
     // What sled has is not what it would have after a power failure; if it were used, the older value would be found.
     let lowest = || bytes::Bytes::from_static(&[0]);
@@ -181,7 +181,7 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     let older = with_sled(&|raw| raw.get(&lowest()).unwrap());
     let store = bench.open().unwrap();
     let _ = put(&store, &[("a", Some("2"))]);
-    wait(store.checkpoint()).unwrap();
+    wait(store.fold()).unwrap();
     drop(store);
     with_sled(&|raw| {
         raw.apply(vec![(lowest(), older.clone())]).unwrap();
@@ -207,7 +207,7 @@ fn an_older_copy_of_the_index_is_brought_up_to_date() {
     }
     let store = bench.open().unwrap();
     let _ = put(&store, &[("a", None), ("c", Some("1"))]);
-    wait(store.checkpoint()).unwrap();
+    wait(store.fold()).unwrap();
     drop(store);
     SledIndexes.destroy(&bench.file("index")).unwrap();
     std::fs::rename(&copy, bench.file("index")).unwrap();

@@ -3,7 +3,8 @@
 use super::*;
 use crate::identity::BlockIndex;
 use crate::ops::relocate::Select;
-use crate::{SeekFor, Sought};
+use crate::ops::write::Stamp;
+use crate::{Authority, SeekFor, Sought};
 
 /// Offsets in one slot, from which pieces of a byte do not touch.
 fn apart(count: u64) -> impl Iterator<Item = u64> {
@@ -112,5 +113,37 @@ async fn blocks_that_nothing_points_to_are_counted() {
     let live: u64 = rows.values().map(|row| row.live_bytes).sum();
     let written: u64 = rows.values().map(|row| row.written_bytes).sum();
     assert!(live >= 128 << 10 && written >= live + (64 << 10), "{live} of {written}");
+    world.check();
+}
+
+/// As many pieces as a slot can have: the odd bytes come in another record than the even ones.
+#[tokio::test]
+async fn a_slot_full_of_pieces_of_one_byte_is_folded_and_cut() {
+    let world = World::new().await;
+    let files = [world.create("folded").await, world.create("cut").await];
+    for (file, first) in files.into_iter().flat_map(|file| [(file, 0), (file, 1)]) {
+        let bytes = |at| (at, Bytes::copy_from_slice(&[at as u8]));
+        let ranges: Vec<_> = (first..65_536).step_by(2).map(bytes).collect();
+        let mut change = world.volume.begin().unwrap();
+        let stamp = Stamp { now: change.now(), end: 65_536, who: None };
+        world.volume.put_pieces(&mut change, file, &ranges, stamp).unwrap();
+        change.commit().accepted().unwrap().durable().await.unwrap();
+    }
+    let expected: Vec<u8> = (0..65_536_u32).map(|at| at as u8).collect();
+    assert!(world.read(files[0]).await == expected);
+    let set = SetAttributes { size: Some(10), ..SetAttributes::default() };
+    let root = Credential::root();
+    world
+        .volume
+        .set_attributes(&root, files[1], &set, Authority::OpenForWriting)
+        .await
+        .unwrap()
+        .durable()
+        .await
+        .unwrap();
+    assert_eq!(world.read(files[1]).await, expected[..10]);
+    world.fold().await;
+    assert!(world.read(files[0]).await == expected);
+    assert_eq!(world.volume.store.scan(b"p", b"q", 1).unwrap(), []);
     world.check();
 }

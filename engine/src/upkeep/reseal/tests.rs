@@ -107,7 +107,7 @@ async fn fill(volume: &Volume) {
             volume.transition(&[inode], Tier::InfrequentAccess).await.unwrap();
         }
     }
-    volume.store.checkpoint().await.unwrap();
+    volume.store.fold().await.unwrap();
     let inode = volume.resolve_path(b"/f1").unwrap().inode;
     let piece = content(1).slice(7..9);
     volume.write(&root, inode, 7, piece, Stability::FileSync).await.unwrap().ticket.durable().await.unwrap();

@@ -23,7 +23,7 @@ async fn all_is_read_and_clean_open_killed_and_closed() {
     let report = volume.verify(&options(), &VerifyProgress::default()).await.unwrap();
     assert_clean(&report);
     assert!(report.checked.bytes > 600_000, "{:?}", report.checked);
-    volume.store.checkpoint().await.unwrap();
+    volume.store.fold().await.unwrap();
     let report = volume.verify(&options(), &VerifyProgress::default()).await.unwrap();
     assert_clean(&report);
     home.let_go(volume).await;
@@ -70,7 +70,7 @@ async fn damaged_metadata_is_reported_open_and_closed() {
     let home = Home::new();
     let volume = home.open().await;
     fill(&volume).await;
-    volume.store.checkpoint().await.unwrap();
+    volume.store.fold().await.unwrap();
     for name in ["superblock", "checkpoint/MANIFEST"] {
         let path = home.files().join(name);
         let whole = std::fs::read(&path).unwrap();

@@ -131,7 +131,7 @@ async fn made(closed: bool) -> Home {
     let volume = home.open_with(tiny(&home)).await;
     let filled = fill_with(&volume, 3_000).await;
     volume.fold_pieces(true).await.unwrap();
-    volume.store.checkpoint().await.unwrap();
+    volume.store.fold().await.unwrap();
     write(&volume, filled.large, 10, vec![9; 100]).await;
     if closed {
         volume.shutdown().await.unwrap();

@@ -90,7 +90,7 @@ async fn what_records_that_cannot_be_decoded_may_need_is_left_alone() {
     assert!(!repaired.report.is_clean());
 
     plant(&volume, kept.to_vec());
-    volume.store.checkpoint().await.unwrap();
+    volume.store.fold().await.unwrap();
     assert_clean(&verify(&volume).await);
     let large = volume.read(filled.large, 0, 400_000).await.unwrap();
     assert_eq!(large.parts.iter().map(|part| part.len()).sum::<usize>(), 400_000);

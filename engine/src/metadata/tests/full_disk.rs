@@ -1,0 +1,259 @@
+//! Disks that are full.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::support::{Bench, joined, put, wait};
+use crate::disk::Disk;
+use crate::disk::simulated::SimulatedDisk;
+use crate::error::{Error, Result};
+use crate::identity::{BlockIndex, ContentId, Lsn};
+use crate::journal::Ticket;
+use crate::metadata::index::{BootId, SledIndexes};
+use crate::metadata::{Indexes, MetaStore, Store, Transaction, offline};
+use crate::records::key;
+
+fn fill(store: &Store, number: usize) -> Result<Ticket> {
+    wait(store.admit())?;
+    let mut transaction = store.begin()?;
+    transaction.put(format!("{:02}", number % 4).into_bytes(), vec![number as u8; 256 << 10]);
+    Ok(transaction.commit())
+}
+
+/// A large journal beside a small overlay: all the files that it may have take more than the reserve of a nearly full disk.
+fn large_journal() -> (SimulatedDisk, Bench, Arc<Store>) {
+    nearly_full(64 << 20)
+}
+
+fn nearly_full(overlay_bytes: u64) -> (SimulatedDisk, Bench, Arc<Store>) {
+    let disk = SimulatedDisk::new(1);
+    let mut bench = Bench::on(Arc::new(disk.clone()));
+    bench.budgets.journal_bytes = 256 << 20;
+    bench.budgets.overlay_bytes = overlay_bytes;
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    wait(fill(&store, 0).unwrap().durable()).unwrap();
+    // What is used does not change by itself any more when the next file is ready.
+    while !disk.list(&bench.file("journal")).unwrap().iter().any(|name| name.ends_with(".spare")) {
+        std::thread::yield_now();
+    }
+    (disk, bench, store)
+}
+
+#[test]
+fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
+    let (disk, bench, store) = large_journal();
+    disk.set_capacity(Some(disk.used_bytes() + (40 << 20)));
+    for number in 0..600 {
+        wait(fill(&store, number).unwrap().durable()).unwrap();
+    }
+    wait(store.close()).unwrap();
+    assert_eq!(bench.open().unwrap().get(b"03").unwrap().unwrap()[0], 599_u32 as u8);
+}
+
+/// A change without asking whether there is room.
+fn change(store: &Store, change: impl FnOnce(&mut Transaction<'_>)) -> Result<Ticket> {
+    let mut transaction = store.begin()?;
+    change(&mut transaction);
+    Ok(transaction.commit())
+}
+
+/// More than two journal files take, all of it for a few keys, so that a checkpoint has room where another file has none.
+fn more_than_two_files(store: &Store) -> impl Iterator<Item = Ticket> {
+    let fill = move |number: u8| {
+        change(store, |transaction| transaction.put(vec![b'0', number % 4], vec![number; 256 << 10]))
+    };
+    (0..160).map_while(move |number| fill(number).ok())
+}
+
+#[test]
+fn what_the_last_journal_file_had_no_room_for_is_written_when_a_fold_gave_that_back() {
+    let (disk, bench, store) = large_journal();
+    for round in 0..4 {
+        disk.set_capacity(Some(disk.used_bytes() + (8 << 20)));
+        for ticket in more_than_two_files(&store).collect::<Vec<_>>() {
+            wait(ticket.durable()).unwrap();
+        }
+        assert_eq!(store.audit_journal().unwrap(), Vec::new(), "round {round}");
+    }
+    wait(store.close()).unwrap();
+    assert_eq!(bench.open().unwrap().get(&[b'0', 3]).unwrap().unwrap()[0], 159);
+}
+
+/// The checkpoint that gives a file back has records that the journal does not have. The deletion of a piece that was frozen is not among
+/// them.
+#[test]
+fn a_loss_of_power_after_a_fold_of_what_the_journal_had_no_room_for() {
+    let mut ahead = 0;
+    for step in (0..90).step_by(3) {
+        let (disk, mut bench, store) = nearly_full(16 << 20);
+        disk.set_capacity(Some(disk.used_bytes() + (24 << 20)));
+        let lsn = Lsn(store.committed().0 + 1);
+        let piece = key::piece(ContentId(1), BlockIndex(0), lsn, 0);
+        let _ = change(&store, |transaction| transaction.put(piece.clone(), b"piece".to_vec())).unwrap();
+        let large = |number: u8| {
+            change(&store, |transaction| transaction.put(vec![b'1', number], vec![number; 256 << 10]))
+                .unwrap()
+        };
+        let _ = (0..36).map(large).collect::<Vec<_>>();
+        while !store.parts().overlay.is_folding() {
+            std::thread::yield_now();
+        }
+        let filling = Lsn(store.committed().0 + 1);
+        let _ = more_than_two_files(&store).collect::<Vec<_>>();
+        let removed = Lsn(store.committed().0 + 1);
+        let _ = change(&store, |transaction| transaction.delete(piece.clone())).unwrap();
+        disk.fail_power_at(disk.steps() + step);
+        // Without power nobody would notice that nothing more can be written: the disk is full.
+        while store.durable() < removed && !disk.is_off() {
+            std::thread::yield_now();
+        }
+        let durable = store.durable();
+        drop(store);
+        let disk = disk.after_power_failure();
+        disk.set_capacity(None);
+        bench.home.disk = Arc::new(disk);
+        bench.boot = BootId::of("another boot");
+        let manifest = offline::manifest(&bench.home, &bench.path).unwrap();
+        let (journaled, audits) =
+            (manifest.journaled(), offline::audit_journal(&bench.home, &bench.path).unwrap());
+        let judged = offline::judge_journal(&audits, (journaled, manifest.covered()), journaled);
+        assert_eq!(judged, Vec::new());
+        let store = bench.open().unwrap();
+        let there = store.committed();
+        assert!(there >= durable, "{there} of {durable}");
+        assert_eq!(store.get(&piece).unwrap().is_some(), (lsn..removed).contains(&there), "{there}");
+        for key in 0..4 {
+            // The last number of this key up to the last record that is there.
+            let is_there = |number: &u8| filling.0 + u64::from(*number) <= there.0;
+            let wanted = (0..160).rfind(|number| number % 4 == key && is_there(number));
+            assert_eq!(
+                store.get(&[b'0', key]).unwrap().map(|value| value[0]),
+                wanted,
+                "key {key} of {there}"
+            );
+        }
+        ahead += u32::from(store.checkpointed() > durable);
+        let more = change(&store, |transaction| transaction.put(b"more".to_vec(), Vec::new()));
+        wait(more.unwrap().durable()).unwrap();
+        drop(store);
+        // The journal begins behind a gap now.
+        let store = bench.open().unwrap();
+        assert!(store.get(b"more").unwrap().is_some());
+        assert_eq!(store.audit_journal().unwrap(), Vec::new());
+    }
+    assert!(ahead > 0, "no checkpoint was ahead of the journal");
+}
+
+/// Whatever waits for a file that the journal does not get: nobody waits for good, and space that comes back is found.
+#[test]
+fn a_journal_that_gets_no_file_at_all_holds_nobody_up_for_good() {
+    let (disk, bench, store) = large_journal();
+    disk.set_capacity(Some(0));
+    // More than fits the file that there is.
+    let tickets: Vec<_> = (0..200).map_while(|number| fill(&store, number).ok()).collect();
+    assert!(!tickets.is_empty());
+    assert!(matches!(wait(store.checkpoint()), Err(Error::NoSpace)));
+    disk.set_capacity(None);
+    for ticket in tickets {
+        wait(ticket.durable()).unwrap();
+    }
+    disk.set_capacity(Some(0));
+    let _waiting: Vec<_> = (0..200).map_while(|number| fill(&store, number).ok()).collect();
+    drop(store);
+    disk.set_capacity(None);
+    assert!(bench.open().unwrap().get(b"00").unwrap().is_some());
+}
+
+/// sled on a disk that may be full: then it accepts nothing more until it is opened anew.
+struct FillingIndexes(Arc<AtomicBool>);
+
+struct FillingStore {
+    store: Box<dyn MetaStore>,
+    full: Arc<AtomicBool>,
+    failed: AtomicBool,
+}
+
+impl FillingStore {
+    fn check(&self) -> Result<()> {
+        self.failed.fetch_or(self.full.load(Ordering::Relaxed), Ordering::Relaxed);
+        if self.failed.load(Ordering::Relaxed) { Err(Error::NoSpace) } else { Ok(()) }
+    }
+}
+
+impl Indexes for FillingIndexes {
+    fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
+        let store = SledIndexes.open(directory, cache_bytes)?;
+        Ok(Box::new(FillingStore { store, full: Arc::clone(&self.0), failed: AtomicBool::new(false) }))
+    }
+
+    fn destroy(&self, directory: &Path) -> Result<()> {
+        SledIndexes.destroy(directory)
+    }
+}
+
+impl MetaStore for FillingStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.get(key)
+    }
+
+    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
+        self.store.floor(key)
+    }
+
+    fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a> {
+        self.store.range(from, to)
+    }
+
+    fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
+        self.check()?;
+        self.store.apply(batch)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.store.flush()
+    }
+}
+
+#[test]
+fn an_index_that_the_disk_had_no_room_for_is_built_anew_without_a_restart() {
+    let full = Arc::new(AtomicBool::new(false));
+    let mut bench = Bench::on_real_disk();
+    bench.home.environment.indexes = Arc::new(FillingIndexes(Arc::clone(&full)));
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    drop(put(&store, &[("a", Some("1")), ("b", Some("2"))]));
+    wait(store.fold()).unwrap();
+    assert_eq!(store.wants_space(), None);
+
+    full.store(true, Ordering::Relaxed);
+    drop(put(&store, &[("b", None), ("c", Some("3"))]));
+    // Checkpoints go on without the index: what they allow to delete may make the room.
+    wait(store.checkpoint()).unwrap();
+    while store.wants_space().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    for (key, value) in [("d", "4"), ("e", "5"), ("d", "6")] {
+        drop(put(&store, &[(key, Some(value))]));
+        while let Err(error) = wait(store.checkpoint()) {
+            assert!(matches!(error, Error::NoSpace), "{error}");
+        }
+        assert_eq!(store.checkpointed(), store.committed());
+    }
+    full.store(false, Ordering::Relaxed);
+    while store.wants_space().is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3 d=6 e=5");
+    drop(store);
+    let store = bench.open().unwrap();
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3 d=6 e=5");
+}
