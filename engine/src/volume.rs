@@ -64,8 +64,8 @@ pub(crate) struct Volume {
     pub(crate) appended: parking_lot::Mutex<BTreeSet<SegmentId>>,
     /// Whether unlinked inodes are kept for clients that may reclaim their opens after a restart.
     pub(crate) keep_orphans: AtomicBool,
-    /// The last reservation of change numbers.
-    pub(crate) reservation: parking_lot::Mutex<Ticket>,
+    /// Reservations of change numbers that may not be durable yet.
+    pub(crate) reservations: parking_lot::Mutex<std::collections::BTreeMap<InodeId, Ticket>>,
     /// When segments were last released, in monotonic time.
     pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
     /// What it does by itself.

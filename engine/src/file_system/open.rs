@@ -15,7 +15,6 @@ use crate::data::{BlockCache, StandardTier};
 use crate::disk::{Disk, keep_path};
 use crate::error::{Error, OpenError, Result};
 use crate::identity::{FileSystemId, InodeId};
-use crate::journal::Ticket;
 use crate::keys::{DirectoryLock, IdentitySecret, KeyKeeper, KeyStatus};
 use crate::metadata::{Store, StoreBudgets};
 use crate::ops::access_log::AccessLog;
@@ -147,7 +146,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         data_writes: tokio::sync::RwLock::new(()),
         appended: parking_lot::Mutex::default(),
         keep_orphans: AtomicBool::new(true),
-        reservation: parking_lot::Mutex::new(Ticket::nothing()),
+        reservations: parking_lot::Mutex::default(),
         last_release: parking_lot::Mutex::new(None),
         upkeep: Upkeep::default(),
         scrub: upkeep::Scrub::default(),

@@ -74,6 +74,14 @@ impl Ticket {
         Ok(Durable(()))
     }
 
+    /// Whether the change is on stable storage by now.
+    pub(crate) fn is_durable(&self) -> bool {
+        match &self.0 {
+            Claim::Refused(_) => false,
+            claim => claim.records().iter().all(|record| record.progress.durable() >= record.lsn),
+        }
+    }
+
     /// The record that it waits for; 0 if there is none.
     #[cfg(test)]
     pub(crate) fn lsn(&self) -> Lsn {

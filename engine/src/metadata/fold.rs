@@ -203,13 +203,9 @@ fn tell(parts: &Parts, done: &Result<Done>) {
 fn fold_as_needed(parts: &Parts) -> Result<Done> {
     if parts.index_is_incomplete() {
         // The checkpoint first: what it allows to delete may make the room.
-        checkpoint(parts)?;
-        if parts.signal.requested() > parts.progress.checkpointed()
-            && let Some(copy) = parts.overlay.copy_active()
-        {
-            publish(parts, &copy)?;
-        }
+        let checkpointed = checkpoint(parts).map(drop);
         recovery::rebuild_index(parts)?;
+        checkpointed?;
     }
     let lacks_file = || parts.progress.is_starved(Starved::Journal);
     let writer_waits = || parts.progress.is_starved(Starved::Writer);
@@ -245,8 +241,9 @@ fn fold_as_needed(parts: &Parts) -> Result<Done> {
 /// Waits until what is frozen may become a checkpoint: it is durable, and so is the deletion of what is left out of it. On a full disk
 /// the journal may have no file to write that to, and only this fold gives one back: then nothing is left out, and what is frozen
 /// becomes durable with the checkpoint, before the journal has it. Returns the last record that the journal has of it, if not all.
-fn await_durable(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
+fn settle(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
     let progress = &parts.progress;
+    parts.overlay.settle(frozen);
     let settled = parts.overlay.committed();
     let stuck = |state: &journal::State| state.starved.contains(&Starved::Writer);
     threads::block_on(progress.until(|state| state.durable >= settled || stuck(state)))?;
@@ -279,22 +276,15 @@ fn checkpoint(parts: &Parts) -> Result<Option<Arc<Frozen>>> {
     let Some(frozen) = parts.overlay.freeze() else { return Ok(None) };
     if parts.checkpoints.covered() < frozen.last {
         await_passing(parts);
-        parts.overlay.settle(&frozen);
-        publish(parts, &frozen)?;
-    }
-    Ok(Some(frozen))
-}
-
-/// Writes the checkpoint.
-fn publish(parts: &Parts, frozen: &Frozen) -> Result<()> {
-    let journaled = await_durable(parts, frozen)?;
-    if broken(Broken::TrimmedBeforeCheckpoint) {
+        let journaled = settle(parts, &frozen)?;
+        if broken(Broken::TrimmedBeforeCheckpoint) {
+            parts.journal.trim(frozen.last);
+        }
+        parts.checkpoints.add_delta(&frozen, journaled)?;
         parts.journal.trim(frozen.last);
     }
-    parts.checkpoints.add_delta(frozen, journaled)?;
-    parts.journal.trim(frozen.last);
     parts.progress.set_checkpointed(frozen.last);
-    Ok(())
+    Ok(Some(frozen))
 }
 
 /// Gives the passing rows of the frozen map a while to pass, unless somebody waits for the fold.

@@ -16,7 +16,7 @@ const HEAD_BYTES: usize = 24;
 type Head = [u64; HEAD_BYTES / 8];
 
 /// A map by keys that are bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct KeyMap<V>(BTreeMap<Key, V>);
 
 impl<V> Default for KeyMap<V> {
@@ -73,7 +73,7 @@ impl<'a, V> Iterator for Entries<'a, V> {
 }
 
 /// A key of the map, or one that is looked for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Key {
     head: Head,
     /// Bytes of the key, or one more than a head has for all longer ones.

@@ -170,12 +170,12 @@ impl Overlay {
         self.maps.read().generation
     }
 
-    /// The map that is to be folded: the one that is frozen already, or else the active one; `None` if both are empty.
+    /// The map that is to be folded: the one that is frozen already, or else the active one; `None` if there is nothing new.
     pub(crate) fn freeze(&self) -> Option<Arc<Frozen>> {
         let mut maps = self.maps.write();
-        if maps.frozen.is_none() && !maps.active.is_empty() {
-            let first = Lsn(maps.folded.0.saturating_add(1));
-            let last = self.committed();
+        let (first, last) = (Lsn(maps.folded.0.saturating_add(1)), self.committed());
+        // Records that undid each other leave nothing to fold, but somebody may wait for the checkpoint that covers them.
+        if maps.frozen.is_none() && first <= last {
             let changes = std::mem::take(&mut maps.active);
             let bytes = std::mem::take(&mut maps.active_bytes);
             maps.frozen_passing_bytes = std::mem::take(&mut maps.passing_bytes);
@@ -184,20 +184,6 @@ impl Overlay {
             maps.generation = maps.generation.wrapping_add(1);
         }
         maps.frozen.clone()
-    }
-
-    /// A copy of the active map, as what is to be folded, while the frozen one has to wait for an index: a checkpoint can have it before.
-    /// `None` if there is nothing new.
-    pub(crate) fn copy_active(&self) -> Option<Frozen> {
-        let mut maps = self.maps.write();
-        let (first, last) = (Lsn(maps.folded.0.saturating_add(1)), self.committed());
-        if first > last {
-            return None;
-        }
-        // What goes from now on may be in that checkpoint.
-        maps.folded = last;
-        let (changes, bytes) = (maps.active.clone(), maps.active_bytes);
-        Some(Frozen { changes, first, last, bytes, passed: Mutex::default() })
     }
 
     /// Leaves those passing rows out of the frozen map's fold that are deleted by now. The fold may write a checkpoint when all that is
@@ -406,6 +392,8 @@ mod tests {
         assert!(overlay.active_bytes().1 > 0);
         overlay.apply(Lsn(6), [(piece(5), None)].into());
         assert_eq!(overlay.active_bytes(), (0, 0));
+        assert!(keys(&overlay.freeze().unwrap()).is_empty());
+        overlay.drop_frozen();
         assert!(overlay.freeze().is_none());
         // This one may be in the index.
         overlay.apply(Lsn(7), [(piece(4), None)].into());

@@ -73,7 +73,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         folding: Mutex::new(None),
         index_doubted: AtomicBool::new(false),
         index_incomplete: AtomicBool::new(false),
-        marker: Mutex::new(()),
+        marker: crate::threads::Mutex::new(()),
         boot: boot.clone(),
     })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -30,6 +31,9 @@ use crate::threads;
 /// How often a scan is tried without a lock. A freeze must come between for one to fail, and freezes are rare.
 const SCAN_TRIES: usize = 3;
 
+/// How long the end of a fold is waited for, and how often it is looked for.
+const FOLD_WAIT: Duration = Duration::from_secs(5);
+const FOLD_LOOK: Duration = Duration::from_millis(5);
 /// Journal files at which it is time for a fold, however little is in them: a server that is killed again and again leaves one each time.
 const JOURNAL_FILES_ENOUGH: usize = JOURNAL_FILES as usize / 4 * 3;
 
@@ -102,7 +106,7 @@ pub(super) struct Parts {
     /// Set until an index that the disk had no room for is built anew.
     pub(super) index_incomplete: AtomicBool,
     /// Held while the marker of the index is written or removed.
-    pub(super) marker: Mutex<()>,
+    pub(super) marker: threads::Mutex<()>,
     pub(super) boot: BootId,
 }
 
@@ -223,13 +227,22 @@ impl Store {
         if reached >= wanted { Ok(reached) } else { Err(Error::NoSpace) }
     }
 
-    /// The same, and waits until the index has it, too.
+    /// Waits until the index has what is being folded, but no longer than a few seconds.
+    pub(crate) async fn after_fold(&self) {
+        let looks = FOLD_WAIT.as_millis() / FOLD_LOOK.as_millis();
+        for _ in 0..looks {
+            if !self.parts.overlay.is_folding() {
+                return;
+            }
+            tokio::time::sleep(FOLD_LOOK).await;
+        }
+    }
+
+    /// A checkpoint of all that is committed now, which the index has, too.
     #[cfg(test)]
     pub(crate) async fn fold(&self) -> Result<()> {
         self.checkpoint().await?;
-        while self.parts.overlay.is_folding() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        self.after_fold().await;
         Ok(())
     }
 

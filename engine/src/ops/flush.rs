@@ -5,6 +5,7 @@
 //! the record itself. So a flush reads nothing, and never waits for the object store.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
@@ -209,8 +210,13 @@ impl Volume {
             let rest = blocks.split_off(append_length(&blocks));
             requests.push(std::mem::replace(&mut blocks, rest));
         }
+        let failed = AtomicBool::new(false);
         let appends = requests.into_iter().map(|request| async {
-            let addresses = self.standard.append(request, urgency).await?;
+            if failed.load(Ordering::Relaxed) {
+                return Ok(Vec::new());
+            }
+            let addresses = self.standard.append(request, urgency).await;
+            let addresses = addresses.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
             self.appended.lock().extend(addresses.iter().map(|address| address.segment));
             Ok::<_, Error>(addresses)
         });

@@ -63,7 +63,7 @@ impl Volume {
         }
     }
 
-    /// Takes a write into the buffer. The ticket is that of the last reservation of change numbers, which mostly is durable.
+    /// Takes a write into the buffer. The ticket is that of the last reservation of change numbers, mostly nothing.
     fn take_in(&self, who: &Credential, inode: InodeId, offset: u64, data: Bytes) -> Result<Ticket> {
         let mut change = self.begin()?;
         let record = change.inode(inode)?;
@@ -83,12 +83,13 @@ impl Volume {
         let data = if data.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&data) } else { data };
         self.buffer.insert(inode, offset, data, change.now(), number);
         // Held until the ticket is there: the next write, which has its number from this reservation, waits for it, too.
-        let mut reservation = self.reservation.lock();
+        let mut reservations = self.reservations.lock();
         let ticket = change.commit();
         if reserves {
-            *reservation = ticket;
+            reservations.retain(|_, ticket| !ticket.is_durable());
+            reservations.insert(inode, ticket);
         }
-        Ok(reservation.clone())
+        Ok(reservations.get(&inode).cloned().unwrap_or_else(Ticket::nothing))
     }
 
     /// Puts ranges into the journal as pieces, and updates the inode.

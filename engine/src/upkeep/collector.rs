@@ -100,10 +100,10 @@ impl Volume {
     pub(crate) async fn collect_garbage(&self) -> Result<()> {
         let now = self.environment.clock.monotonic();
         let tiers = if self.collector.store_rests(now) { &TIERS[..1] } else { &TIERS[..] };
-        match self.collect_chosen(tiers, ROUND_BYTES).await {
+        match self.collect_chosen(tiers, ROUND_BYTES, &mut Collected::default()).await {
             // The store is away: nothing is lost by waiting.
             Err(Error::Unavailable { .. }) => Ok(()),
-            result => result.map(drop),
+            result => result,
         }
     }
 
@@ -111,24 +111,29 @@ impl Volume {
     pub(crate) async fn collect_now(&self) -> Result<Collected> {
         // Whoever asks has perhaps repaired something.
         self.collector.hopeless.lock().clear();
-        let mut all = Collected::default();
-        let most = self.segments()?.len() as u64;
+        let (mut collected, mut failure) = (Collected::default(), Ok(()));
+        let (mut tiers, most) = (&TIERS[..], self.segments()?.len() as u64);
         loop {
             // In rounds, each of which frees what it rewrote: the next one may need the room.
-            let round = self.collect_chosen(&TIERS, ROUND_BYTES).await;
-            let deleted = self.delete_dead_segments().await?;
-            all.deleted_segments += deleted.len() as u64;
-            all.deleted_bytes += deleted.iter().map(|(_, record)| plan::stored(record)).sum::<u64>();
-            let rewritten = match round {
-                Ok(round) => round,
-                Err(Error::NoSpace) if !deleted.is_empty() => continue,
-                Err(error) => return Err(error),
+            let before = collected.rewritten_bytes;
+            let round = self.collect_chosen(tiers, ROUND_BYTES, &mut collected).await;
+            if matches!(round, Err(Error::Unavailable { .. })) {
+                tiers = &TIERS[..1];
+            }
+            failure = failure.and(round);
+            let deleted = match self.delete_dead_segments().await {
+                Ok(deleted) => deleted,
+                Err(error) => {
+                    failure = failure.and(Err(error));
+                    Vec::new()
+                }
             };
-            all.rewritten_segments += rewritten.rewritten_segments;
-            all.rewritten_bytes += rewritten.rewritten_bytes;
+            collected.deleted_segments += deleted.len() as u64;
+            collected.deleted_bytes += deleted.iter().map(|(_, record)| plan::stored(record)).sum::<u64>();
+            let did_nothing = collected.rewritten_bytes == before && deleted.is_empty();
             // What others make garbage of meanwhile is for the next call.
-            if rewritten.rewritten_segments == 0 || all.rewritten_segments >= most {
-                return Ok(all);
+            if did_nothing || collected.rewritten_segments >= most {
+                return failure.map(|()| collected);
             }
         }
     }
@@ -192,9 +197,13 @@ impl Volume {
         plan::choose(space, candidates, Terms { budget_bytes, idle_bytes, garbage_share_min })
     }
 
-    async fn collect_chosen(&self, tiers: &[Tier], budget_bytes: u64) -> Result<Collected> {
+    async fn collect_chosen(
+        &self,
+        tiers: &[Tier],
+        budget_bytes: u64,
+        collected: &mut Collected,
+    ) -> Result<()> {
         let _alone = self.collector.running.lock().await;
-        let mut collected = Collected::default();
         let mut results = Vec::new();
         for tier in tiers.iter().copied() {
             let segments = self.segments()?;
@@ -211,14 +220,14 @@ impl Volume {
             if chosen.iter().any(|(id, _)| self.standard.active() == Some(*id)) {
                 self.standard.close_active().await?;
             }
-            let result = self.collect(&chosen, tier, &mut collected).await;
+            let result = self.collect(&chosen, tier, collected).await;
             if matches!(result, Err(Error::Unavailable { .. })) {
                 self.collector.let_store_rest(self.environment.clock.monotonic());
             }
             self.note_hopeless(&chosen, &result)?;
             results.push(result);
         }
-        results.into_iter().collect::<Result<()>>().map(|()| collected)
+        results.into_iter().collect()
     }
 
     /// Segments that are still live after a collection are tried again when something in them has changed.
@@ -264,15 +273,17 @@ impl Volume {
                     match self.rewrite(&std::mem::take(&mut chunk), tier).await {
                         // It would not take the others either.
                         Err(error @ Error::Unavailable { .. }) => return Err(error),
-                        result => results.push(result),
+                        Ok(()) => collected.rewritten_bytes += bytes,
+                        Err(error) => results.push(Err(error)),
                     }
-                    collected.rewritten_bytes += std::mem::take(&mut bytes);
+                    bytes = 0;
                 }
             }
         }
         if !chunk.is_empty() {
-            results.push(self.rewrite(&chunk, tier).await);
-            collected.rewritten_bytes += bytes;
+            let rewritten = self.rewrite(&chunk, tier).await;
+            collected.rewritten_bytes += if rewritten.is_ok() { bytes } else { 0 };
+            results.push(rewritten);
         }
         results.into_iter().collect()
     }
@@ -302,7 +313,8 @@ impl Volume {
     async fn rewrite(&self, live: &[LiveBlock], tier: Tier) -> Result<()> {
         self.store.admit().await?;
         if tier == Tier::Standard {
-            self.space.grant_copies(live.iter().map(|one| u64::from(one.address.plain_bytes)).sum())?;
+            let bytes = live.iter().map(|one| u64::from(one.address.plain_bytes)).sum();
+            self.space.grant_copies(bytes, self.store.statistics().overlay_bytes)?;
         }
         let rows: Vec<_> = live.iter().map(|one| (one.identity.block, one.extent(tier))).collect();
         // Each extent says what its block was sealed as, so that the content does not matter.

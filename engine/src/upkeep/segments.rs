@@ -130,10 +130,14 @@ impl Volume {
         drop(self.data_writes.write().await);
         let mut results = Vec::new();
         for segment in candidates {
-            if self.store.get(&key::segment(segment))?.is_none() {
-                results.push(self.standard.remove(segment).await);
+            let removed = match self.store.get(&key::segment(segment))? {
+                None => self.standard.remove(segment).await,
+                Some(_) => Ok(()),
+            };
+            if removed.is_ok() {
+                self.appended.lock().remove(&segment);
             }
-            self.appended.lock().remove(&segment);
+            results.push(removed);
         }
         results.into_iter().collect()
     }

@@ -17,7 +17,7 @@ pub(super) async fn check(
     found: &mut Found,
 ) -> Result<()> {
     if options.depth.local {
-        metadata::check(site, progress, found)?;
+        metadata::check(site, progress, found).await?;
         let segments = site.standard.list()?;
         progress.enter(Stage::Standard, segments.iter().map(|(_, length)| length).sum());
         segments::check_local(site, &segments, options, progress, found).await?;

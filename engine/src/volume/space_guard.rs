@@ -56,11 +56,12 @@ impl SpaceGuard {
         if enough { Ok(()) } else { Err(Error::NoSpace) }
     }
 
-    /// Grants room for copies that upkeep makes: of the reserve they take half at most, so that a fold has room.
-    pub(crate) fn grant_copies(&self, bytes: u64) -> Result<()> {
+    /// Grants room for copies that upkeep makes: a fold of what is in the overlay has room beside them, in a checkpoint and in the index.
+    pub(crate) fn grant_copies(&self, bytes: u64, overlay_bytes: u64) -> Result<()> {
+        let kept = overlay_bytes.saturating_mul(2).min(self.reserve_bytes / 2);
         let free = self.disk.free_bytes(&self.path);
         let free = free.map_err(Error::io("cannot look at the free space of", &self.path))?;
-        if free >= (self.reserve_bytes / 2).saturating_add(bytes) { Ok(()) } else { Err(Error::NoSpace) }
+        if free >= kept.saturating_add(bytes) { Ok(()) } else { Err(Error::NoSpace) }
     }
 
     /// Whether new data would be refused now.

@@ -24,12 +24,19 @@ pub(super) struct SimulatedIndexes {
     entries: Arc<Mutex<Entries>>,
     older: Mutex<Entries>,
     unreadable: Mutex<bool>,
+    /// Whether nobody has opened it since it was closed: then no loss of power damages it.
+    closed: AtomicBool,
 }
 
 impl SimulatedIndexes {
     /// It needs some room on a disk for each write.
     pub(super) fn on(disk: SimulatedDisk) -> Self {
         SimulatedIndexes { disk: Some(disk), ..SimulatedIndexes::default() }
+    }
+
+    /// It was closed, and what it has is durable.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Keeps a copy to come back to.
@@ -40,6 +47,8 @@ impl SimulatedIndexes {
     /// Leaves what the next start finds. Whoever still has the old one open changes it no longer.
     pub(super) fn crash(&mut self, disk: &SimulatedDisk, fate: IndexFate, chance: &mut Chance) {
         self.disk = Some(disk.clone());
+        let closed = self.closed.load(Ordering::Relaxed);
+        let fate = if closed && fate == IndexFate::Damaged { IndexFate::Stays } else { fate };
         let mut entries = match fate {
             IndexFate::Stays | IndexFate::Damaged => self.entries.lock().clone(),
             IndexFate::Older => self.older.lock().clone(),
@@ -61,6 +70,7 @@ impl SimulatedIndexes {
 
 impl Indexes for SimulatedIndexes {
     fn open(&self, _directory: &Path, _cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
+        self.closed.store(false, Ordering::Relaxed);
         if *self.unreadable.lock() {
             return Err(Error::corrupt("a simulated damage"));
         }

@@ -168,7 +168,10 @@ async fn work(
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         match fs.shutdown().await {
-            Ok(()) => model.all_is_durable(),
+            Ok(()) => {
+                machine.indexes.close();
+                model.all_is_durable();
+            }
             Err(_) if machine.disk.is_off() || trouble.syncs_fail => {}
             Err(error) => return lost(format!("the file system does not close: {error:?}")),
         }

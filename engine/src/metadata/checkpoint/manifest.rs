@@ -27,7 +27,7 @@ use std::path::Path;
 
 use super::file::{Header, Kind};
 use crate::codec::{Malformed, Reader, Writer};
-use crate::error::{OpenError, Result};
+use crate::error::{Error, OpenError, Result};
 use crate::home::Home;
 use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::keys::SealedFile;
@@ -126,6 +126,8 @@ impl Manifest {
     }
 
     pub(super) fn publish(&self, home: &Home, directory: &Path) -> Result<()> {
+        // What could not be opened again is not written.
+        self.check().map_err(|what| Error::corrupt(format!("a manifest that is not right: {what}")))?;
         FILE.publish(home, &directory.join(NAME), &self.encode())
     }
 

@@ -16,7 +16,7 @@ use crate::volume::Volume;
 /// How often what is being changed is looked at again.
 const TRIES: usize = 3;
 
-pub(super) fn check(site: &Site<'_>, progress: &VerifyProgress, found: &mut Found) -> Result<()> {
+pub(super) async fn check(site: &Site<'_>, progress: &VerifyProgress, found: &mut Found) -> Result<()> {
     // Offline it was done before anything else.
     let Some(volume) = site.live else { return Ok(()) };
     superblock(volume, found)?;
@@ -24,7 +24,7 @@ pub(super) fn check(site: &Site<'_>, progress: &VerifyProgress, found: &mut Foun
     progress.enter(Stage::Metadata, statistics.checkpoint_bytes.saturating_mul(2));
     live_journal(volume, found)?;
     checkpoints(volume, progress, found)?;
-    index(volume, progress, found)
+    index(volume, progress, found).await
 }
 
 /// The superblock, and the ranges of files that have no meaning.
@@ -132,8 +132,9 @@ fn checkpoints(volume: &Volume, progress: &VerifyProgress, found: &mut Found) ->
     }
 }
 
-fn index(volume: &Volume, progress: &VerifyProgress, found: &mut Found) -> Result<()> {
+async fn index(volume: &Volume, progress: &VerifyProgress, found: &mut Found) -> Result<()> {
     for _ in 0..TRIES {
+        volume.store.after_fold().await;
         match volume.store.compare_index(|bytes| progress.advance(bytes)) {
             Ok(Some((0, _))) => return Ok(()),
             Ok(Some((keys, example))) => {
