@@ -26,10 +26,6 @@ impl<V> Default for KeyMap<V> {
 }
 
 impl<V> KeyMap<V> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
         self.0.get(&Key::sought(key))
     }
@@ -154,7 +150,6 @@ mod tests {
                     prop_assert_eq!(map.remove(&key), model.remove(&key));
                 }
             }
-            prop_assert_eq!(map.is_empty(), model.is_empty());
             let plain = |(key, value): (&Bytes, &usize)| (key.to_vec(), *value);
             let of_model = |(key, value): (&Vec<u8>, &usize)| (key.clone(), *value);
             prop_assert!(map.iter().map(plain).eq(model.iter().map(of_model)));
