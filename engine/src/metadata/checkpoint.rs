@@ -51,20 +51,34 @@ pub(crate) struct MergePlan {
 }
 
 impl MergePlan {
-    /// The plan, or what of it there is room for: the oldest deltas, as many as are worth it. `None` if nothing is.
+    /// The plan, or what of it there is room for: the oldest row of deltas that fit, if they are worth it. `None` if nothing is.
     fn within(&self, free: u64) -> Option<MergePlan> {
         let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
         if bytes <= free {
             return Some(self.clone());
         }
-        let mut room = free;
-        let deltas = self.files.iter().filter(|file| file.kind == Kind::Delta).take_while(|file| {
-            let fits = file.bytes <= room;
-            room = room.saturating_sub(file.bytes);
-            fits
-        });
-        let files: Vec<FileEntry> = deltas.copied().collect();
-        (files.len() > DELTAS_MAX).then_some(MergePlan { kind: Kind::Delta, files })
+        let deltas: Vec<FileEntry> =
+            self.files.iter().filter(|file| file.kind == Kind::Delta).copied().collect();
+        let fitting = |rest: &[FileEntry]| {
+            let mut room = free;
+            let fits = |file: &&FileEntry| {
+                let fits = file.bytes <= room;
+                room = room.saturating_sub(file.bytes);
+                fits
+            };
+            rest.iter().take_while(fits).count()
+        };
+        // Large ones at the beginning do not keep the many small ones behind them.
+        let mut rest = deltas.as_slice();
+        while !rest.is_empty() {
+            let count = fitting(rest);
+            if count > DELTAS_MAX {
+                let files = rest.iter().take(count).copied().collect();
+                return Some(MergePlan { kind: Kind::Delta, files });
+            }
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        None
     }
 }
 
@@ -355,6 +369,13 @@ mod tests {
         assert_eq!((some.kind, some.files.len()), (Kind::Delta, DELTAS_MAX + 1));
         assert!(all.files.windows(some.files.len()).any(|files| files == some.files));
         assert_eq!(all.within(100), None);
+        let large = all.files.iter().map(|file| match file.number {
+            1 | 2 => FileEntry { bytes: 1000, ..*file },
+            _ => *file,
+        });
+        let all = MergePlan { kind: Kind::Base, files: large.collect() };
+        let some = all.within(10 * (DELTAS_MAX as u64 + 1)).unwrap();
+        assert_eq!((some.files.len(), some.files[0].number), (DELTAS_MAX + 1, 3));
     }
 
     #[test]
