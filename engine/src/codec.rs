@@ -149,6 +149,13 @@ impl Writer {
         self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).bytes(bytes)
     }
 
+    /// Takes back what was written behind that many bytes.
+    #[inline]
+    pub(crate) fn truncate(&mut self, length: usize) -> &mut Self {
+        self.buffer.truncate(length);
+        self
+    }
+
     /// Bytes written so far.
     #[inline]
     pub(crate) fn len(&self) -> usize {

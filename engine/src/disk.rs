@@ -86,13 +86,31 @@ pub enum OpenHow {
     Read,
     /// For reading and writing; must not exist. Mode 0600.
     CreateNew,
+    /// The same for a file that is written in long pieces: of a piece whose bytes are [`direct_place`]d in memory, the whole pages go past
+    /// the page cache, if the file system has direct I/O. As with any other write they are durable after [`DiskFile::sync_data`].
+    CreateStream,
     /// For writing past the page cache; must exist. Each write is durable when it returns; buffers, offsets and lengths must be
     /// multiples of [`DIRECT_ALIGNMENT`]. Where the file system has no direct I/O it is O_DSYNC alone.
     DirectDurable,
 }
 
+impl OpenHow {
+    /// Whether the file must not exist.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_new(self) -> bool {
+        matches!(self, OpenHow::CreateNew | OpenHow::CreateStream)
+    }
+}
+
 /// The alignment that direct I/O needs everywhere.
 pub const DIRECT_ALIGNMENT: usize = 4096;
+
+/// How many bytes of a buffer to leave out, so that what follows can be written to the offset past the page cache: it then has the
+/// distance from a page in memory that it has in the file.
+pub(crate) fn direct_place(buffer: &[u8], offset: u64) -> usize {
+    let within = usize::try_from(offset % DIRECT_ALIGNMENT as u64).unwrap_or(0);
+    (buffer.as_ptr().align_offset(DIRECT_ALIGNMENT) + within) % DIRECT_ALIGNMENT
+}
 
 /// A zeroed buffer that starts at a multiple of [`DIRECT_ALIGNMENT`].
 #[derive(Debug)]

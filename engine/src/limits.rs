@@ -77,7 +77,8 @@ const PIECE_DELETION_BYTES: usize = 34;
 pub(crate) const BLOCK_PIECES_MAX: usize = 32;
 /// Blocks in one append to a segment: 1,024 small ones.
 pub(crate) const APPEND_BLOCKS_MAX: usize = 1024;
-/// Bytes in one append to a segment, held in memory until they are synced: enough to hide the cost of a sync.
-pub(crate) const APPEND_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes in one append to a segment, and in a batch of several, held in memory until they are synced: enough to hide the cost of a sync.
+/// Sealed they are less than the 8 MiB from which on jemalloc gives memory back to the system at once, which then is cleared for the next one.
+pub(crate) const APPEND_BYTES_MAX: u64 = 7 * 1024 * 1024;
 /// Appends that a flush has under way: one being sealed, one being written, one waiting. Each holds its sealed bytes.
 pub(crate) const APPENDS_AT_ONCE: usize = 3;

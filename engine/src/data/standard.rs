@@ -11,6 +11,9 @@
 //! by the live bytes of the segment, which are zero or too few. No segment is written to after a restart, and after a failed write the
 //! segment is abandoned: its counters may have been used for bytes that are on the disk. A failed sync halts the tier,
 //! because what the system still holds of the file is unknown then. [`StandardTier::remove`] can be repeated.
+//!
+//! Of a long batch the whole pages go past the page cache and what is before and behind them through it; the sync covers both. Each batch is
+//! synced before the next one is written, so that only the last one of a file can be unfinished.
 
 mod files;
 #[cfg(any(test, fuzzing))]
@@ -18,6 +21,7 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod golden;
 mod patience;
+mod sealed_bytes;
 mod syncer;
 #[cfg(test)]
 mod tests;
@@ -46,6 +50,7 @@ use files::SegmentFiles;
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::parse_name;
 use patience::{Patience, Waiting};
+use sealed_bytes::SealedBytes;
 use syncer::{SEALED_BATCHES_MAX, Syncer};
 use writer::{Order, Writer};
 
@@ -82,19 +87,18 @@ struct State {
     waited: AtomicUsize,
     halted: Mutex<Option<String>>,
     /// Buffers that were written: memory that is used again need not be made by the kernel again.
-    buffers: Mutex<Vec<Vec<u8>>>,
+    buffers: Mutex<Vec<SealedBytes>>,
 }
 
 impl State {
-    fn take_buffer(&self) -> Vec<u8> {
+    fn take_buffer(&self) -> SealedBytes {
         self.buffers.lock().pop().unwrap_or_default()
     }
 
     /// Keeps as many as are sealed and written at a time.
-    fn give_back(&self, mut buffer: Vec<u8>) {
+    fn give_back(&self, buffer: SealedBytes) {
         let mut buffers = self.buffers.lock();
         if buffers.len() < SEALED_BATCHES_MAX {
-            buffer.clear();
             buffers.push(buffer);
         }
     }

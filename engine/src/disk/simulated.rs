@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{DIRECT_ALIGNMENT, Disk, DiskFile, DiskLock, OpenHow};
+use super::{DIRECT_ALIGNMENT, Disk, DiskFile, DiskLock, OpenHow, direct_place};
 use crate::threads::simulated::switch_point;
 use content::Content;
 use names::{Names, Node};
@@ -212,7 +212,7 @@ impl Disk for SimulatedDisk {
         switch_point();
         let mut state = self.0.lock();
         state.running()?;
-        if how == OpenHow::CreateNew {
+        if how.is_new() {
             if state.names.exists(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -227,7 +227,8 @@ impl Disk for SimulatedDisk {
             })?;
         }
         let inode = state.names.file(path)?;
-        Ok(Arc::new(SimulatedFile { disk: self.clone(), inode, durable: how == OpenHow::DirectDurable }))
+        let (durable, stream) = (how == OpenHow::DirectDurable, how == OpenHow::CreateStream);
+        Ok(Arc::new(SimulatedFile { disk: self.clone(), inode, durable, stream }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -308,6 +309,7 @@ struct SimulatedFile {
     disk: SimulatedDisk,
     inode: usize,
     durable: bool,
+    stream: bool,
 }
 
 impl DiskFile for SimulatedFile {
@@ -328,6 +330,10 @@ impl DiskFile for SimulatedFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         switch_point();
+        assert!(
+            !self.stream || direct_place(bytes, offset) == 0,
+            "the page cache gets what need not go there"
+        );
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.disk.0.lock();
         state.check_failure(self.inode)?;

@@ -37,7 +37,7 @@ impl MemoryDisk {
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path, how: OpenHow) -> io::Result<Arc<dyn DiskFile>> {
         let mut files = self.0.lock();
-        if how == OpenHow::CreateNew && files.insert(path.to_owned(), MemoryFile::default()).is_some() {
+        if how.is_new() && files.insert(path.to_owned(), MemoryFile::default()).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let file = files.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;

@@ -94,6 +94,20 @@ impl SealingKey {
         self.0.seal(counter, bound, bytes).map_err(|_| Error::Invalid { what: "too long to seal" })
     }
 
+    /// Seals into a place that is longer than the plain bytes by [`SEAL_BYTES`], for the tag behind them.
+    pub(crate) fn seal_into(
+        &self,
+        counter: u64,
+        bound: &[u8],
+        plain: &[u8],
+        sealed: &mut [u8],
+    ) -> Result<()> {
+        let too_long = || Error::Invalid { what: "too long to seal" };
+        let (bytes, tag) = sealed.split_last_chunk_mut::<SEAL_BYTES>().ok_or_else(too_long)?;
+        *tag = self.0.seal_into(counter, bound, plain, bytes).map_err(|_| too_long())?;
+        Ok(())
+    }
+
     /// Opens a buffer that [`SealingKey::seal`] made, in place, and cuts the tag off. What failed to open is of no meaning.
     pub(crate) fn open(&self, counter: u64, bound: &[u8], buffer: &mut Vec<u8>) -> Result<(), NotAuthentic> {
         let (bytes, tag) = buffer.split_last_chunk_mut::<SEAL_BYTES>().ok_or(NotAuthentic)?;
@@ -138,6 +152,10 @@ mod tests {
         let mut sealed = b"content".to_vec();
         key.seal(1, b"bound", &mut sealed).unwrap();
         assert_eq!(sealed.len(), 7 + SEAL_BYTES);
+        let mut elsewhere = [0xff; 7 + SEAL_BYTES];
+        key.seal_into(1, b"bound", b"content", &mut elsewhere).unwrap();
+        assert_eq!(elsewhere, sealed.as_slice());
+        assert!(key.seal_into(1, b"bound", b"content", &mut [0; 7]).is_err());
 
         let open = |key: &SealingKey, counter, bound: &[u8]| {
             let mut buffer = sealed.clone();

@@ -29,7 +29,7 @@ impl Disk for StallingDisk {
         let file = RealDisk.open(path, how)?;
         Ok(match how {
             OpenHow::DirectDurable => Arc::new(StallingFile { file, disk: self.clone() }),
-            OpenHow::Read | OpenHow::CreateNew => file,
+            OpenHow::Read | OpenHow::CreateNew | OpenHow::CreateStream => file,
         })
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -182,7 +182,7 @@ impl Disk for LossyDisk {
             OpenHow::Read => options.open(path)?,
             // Not past the page cache: the old bytes are read through it.
             OpenHow::DirectDurable => options.write(true).open(path)?,
-            OpenHow::CreateNew => {
+            OpenHow::CreateNew | OpenHow::CreateStream => {
                 if path.exists() {
                     return Err(io::ErrorKind::AlreadyExists.into());
                 }

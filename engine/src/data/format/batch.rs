@@ -95,6 +95,12 @@ impl SegmentSealer {
         Ok(addresses)
     }
 
+    /// How many bytes [`SegmentSealer::seal_batch`] will append.
+    pub(crate) fn batch_bytes(&self, blocks: &[PackedBlock]) -> Result<usize> {
+        let bytes = self.plan(blocks)?.end() - self.length;
+        usize::try_from(bytes).map_err(|_| Error::Invalid { what: "batch too long" })
+    }
+
     fn plan(&self, blocks: &[PackedBlock]) -> Result<BatchHeader> {
         let frames = u32::try_from(blocks.len()).ok().filter(|frames| (1..=FRAMES_MAX).contains(frames));
         let frames = frames.ok_or(Error::Invalid { what: "number of blocks in one batch" })?;

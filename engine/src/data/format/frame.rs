@@ -52,7 +52,7 @@ impl PackedBlock {
     }
 
     /// Bytes once it is sealed.
-    pub(super) fn sealed_bytes(&self) -> u32 {
+    pub(crate) fn sealed_bytes(&self) -> u32 {
         match self.codec {
             Codec::Plain | Codec::Zstd => self.packed_bytes + SEAL_BYTES as u32,
             Codec::Cells => cells_sealed_bytes(self.plain_bytes),
@@ -72,34 +72,23 @@ impl SegmentOpener {
         address: &BlockAddress,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
-        match address.codec {
-            Codec::Plain | Codec::Zstd => {
-                self.seal_cell(&block.bytes, (address, block.identity), None, buffer)
-            }
-            Codec::Cells => {
-                let mut cells = (0..).zip(block.bytes.chunks(CELL_BYTES as usize));
-                cells.try_for_each(|(cell, bytes)| {
-                    self.seal_cell(bytes, (address, block.identity), Some(cell), buffer)
-                })
-            }
+        let mut bound = self.frame_bound(address, block.identity);
+        if address.codec != Codec::Cells {
+            return self.seal_bytes(&block.bytes, counter(address, None), &bound, buffer);
         }
+        let of_frame = bound.len();
+        for (cell, bytes) in (0..).zip(block.bytes.chunks(CELL_BYTES as usize)) {
+            bound.truncate(of_frame).u32(cell);
+            self.seal_bytes(bytes, counter(address, Some(cell)), &bound, buffer)?;
+        }
+        Ok(())
     }
 
-    /// Seals a cell, or what is a whole frame.
-    fn seal_cell(
-        &self,
-        bytes: &[u8],
-        (address, identity): (&BlockAddress, BlockIdentity),
-        cell: Option<u32>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<()> {
+    fn seal_bytes(&self, bytes: &[u8], counter: u64, bound: &Writer, buffer: &mut Vec<u8>) -> Result<()> {
         let start = buffer.len();
-        buffer.extend_from_slice(bytes);
-        let bound = self.frame_bound(address, identity, cell);
+        buffer.resize(start + bytes.len() + SEAL_BYTES, 0);
         let sealed = buffer.get_mut(start..).unwrap_or_default();
-        let tag = self.key.seal_detached(counter(address, cell), bound.as_slice(), sealed)?;
-        buffer.extend_from_slice(&tag);
-        Ok(())
+        self.key.seal_into(counter, bound.as_slice(), bytes, sealed)
     }
 
     /// Opens the frame at that address, which must be the block of that identity.
@@ -146,7 +135,7 @@ impl SegmentOpener {
         identity: BlockIdentity,
         sealed: &[u8],
     ) -> Result<Vec<u8>, NotAuthentic> {
-        let bound = self.frame_bound(address, identity, None);
+        let bound = self.frame_bound(address, identity);
         self.key.opened(counter(address, None), bound.as_slice(), sealed)
     }
 
@@ -158,27 +147,22 @@ impl SegmentOpener {
     ) -> Result<Vec<u8>, NotAuthentic> {
         let address = part.address();
         let mut plain = vec![0; part.plain_bytes()];
+        let mut bound = self.frame_bound(address, identity);
+        let of_frame = bound.len();
         let sealed = sealed.chunks(CELL_BYTES as usize + SEAL_BYTES);
         let mut cells = part.cells().zip(plain.chunks_mut(CELL_BYTES as usize)).zip(sealed);
         cells.try_for_each(|((cell, plain), sealed)| {
-            let bound = self.frame_bound(address, identity, Some(cell));
+            bound.truncate(of_frame).u32(cell);
             self.key.open_into(counter(address, Some(cell)), bound.as_slice(), sealed, plain)
         })?;
         Ok(plain)
     }
 
-    pub(super) fn frame_bound(
-        &self,
-        address: &BlockAddress,
-        identity: BlockIdentity,
-        cell: Option<u32>,
-    ) -> Writer {
+    /// What is bound into the seal of a frame. That of a cell has the cell's place behind it.
+    pub(super) fn frame_bound(&self, address: &BlockAddress, identity: BlockIdentity) -> Writer {
         let mut bound = self.bound(SealKind::Frame, address.offset);
         bound.u32(address.frame).u64(identity.content.0).u64(identity.block.0);
         bound.u8(address.codec.to_byte()).u32(address.plain_bytes);
-        if let Some(cell) = cell {
-            bound.u32(cell);
-        }
         bound
     }
 }

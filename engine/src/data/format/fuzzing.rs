@@ -189,7 +189,10 @@ fn frame(data: &[u8]) {
     let mut sealed = Vec::new();
     for (cell, bytes) in cells_of(codec, packed) {
         let mut bytes = bytes.to_vec();
-        let bound = opener.frame_bound(&address, IDENTITY, cell);
+        let mut bound = opener.frame_bound(&address, IDENTITY);
+        if let Some(cell) = cell {
+            bound.u32(cell);
+        }
         must(opener.key.seal(3 | u64::from(cell.unwrap_or(0)) << 32, bound.as_slice(), &mut bytes));
         sealed.append(&mut bytes);
     }

@@ -73,7 +73,7 @@ impl SegmentFiles {
 
     pub(super) fn create(&self, segment: SegmentId) -> Result<Arc<dyn DiskFile>> {
         let path = self.path(segment);
-        self.disk.open(&path, OpenHow::CreateNew).map_err(Error::io("cannot create", path))
+        self.disk.open(&path, OpenHow::CreateStream).map_err(Error::io("cannot create", path))
     }
 
     pub(super) fn sync_names(&self) -> Result<()> {
@@ -183,7 +183,7 @@ impl SegmentFiles {
         Ok((segment.opener.open_directory(&header, &directory)?, header.end()))
     }
 
-    /// A crash can leave only the last batch unfinished, because each is synced before the next is written. So a whole batch
+    /// A crash can leave only the last batch unfinished, because each is synced before the next one is written. So a whole batch
     /// anywhere behind the bad place means damage.
     fn check_torn(&self, segment: &OpenSegment, offset: u64, length: u64, what: String) -> Result<()> {
         let window_bytes = 4 * PLAIN_BYTES_MAX as usize;

@@ -1,5 +1,5 @@
 //! Writing sealed batches to their segments and making them durable: large ones on a thread of its own, while the next ones are
-//! being sealed. It takes all batches of a segment that wait and syncs once.
+//! being sealed.
 
 use std::io;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use crate::threads::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::SegmentFiles;
+use super::sealed_bytes::SealedBytes;
 use super::{State, Urgency};
 use crate::broken::{Broken, broken};
 use crate::data::block::BlockAddress;
@@ -35,7 +36,7 @@ pub(super) struct SealedBatch {
     pub(super) segment: SegmentId,
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) offset: u64,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: SealedBytes,
     pub(super) urgency: Urgency,
     pub(super) waiting: Vec<Waiting>,
 }
@@ -57,56 +58,37 @@ impl Syncer {
 
     /// Serves until the writer has ended. Only this thread has the lock while there are jobs.
     pub(super) fn run(shared: &Mutex<Self>, mut queue: mpsc::Receiver<Job>) {
-        let mut next = threads::block_on(queue.recv());
-        while let Some(job) = next.take() {
+        while let Some(job) = threads::block_on(queue.recv()) {
             match job {
                 Job::Done(reply) => {
                     let _writer_may_be_gone = reply.send(());
                 }
-                Job::Write(first) => {
-                    let segment = first.segment;
-                    let mut batches = vec![first];
-                    while next.is_none() && batches.len() <= SEALED_BATCHES_MAX {
-                        match queue.try_recv() {
-                            Ok(Job::Write(batch)) if batch.segment == segment => batches.push(batch),
-                            Ok(other) => next = Some(other),
-                            Err(_) => break,
-                        }
-                    }
-                    shared.lock().serve(segment, batches);
-                }
-            }
-            if next.is_none() {
-                next = threads::block_on(queue.recv());
+                Job::Write(batch) => shared.lock().serve(batch),
             }
         }
     }
 
-    /// Writes batches of a segment that follow each other, and answers those who wait.
-    pub(super) fn serve(&mut self, segment: SegmentId, batches: Vec<SealedBatch>) {
+    /// Writes a batch and answers those who wait. It is synced before the next one is written: of what a crash leaves, only the last batch
+    /// may be unfinished.
+    pub(super) fn serve(&mut self, batch: SealedBatch) {
         let result = match &self.given_up {
-            Some((given_up, error)) if *given_up == segment => Err(error.clone()),
-            _ => self.state.check().and_then(|()| self.write(segment, &batches)),
+            Some((given_up, error)) if *given_up == batch.segment => Err(error.clone()),
+            _ => self.state.check().and_then(|()| self.write(&batch)),
         };
         if let Err(error) = &result {
-            self.give_up(segment, &batches, error);
+            self.give_up(&batch, error);
         }
-        for batch in batches {
-            for (addresses, reply) in batch.waiting {
-                let _caller_may_be_gone = reply.send(result.clone().map(|()| addresses));
-            }
-            self.state.give_back(batch.bytes);
+        for (addresses, reply) in batch.waiting {
+            let _caller_may_be_gone = reply.send(result.clone().map(|()| addresses));
         }
+        self.state.give_back(batch.bytes);
     }
 
-    /// Writes batches that follow each other and makes them durable.
-    fn write(&self, segment: SegmentId, batches: &[SealedBatch]) -> Result<()> {
-        for batch in batches {
-            self.write_batch(batch)?;
-        }
-        let Some(first) = batches.first() else { return Ok(()) };
-        self.sync(segment, first.file.as_ref())?;
-        if first.offset == 0 && !broken(Broken::SegmentNameNotSynced) {
+    /// Writes a batch and makes it durable.
+    fn write(&self, batch: &SealedBatch) -> Result<()> {
+        self.write_batch(batch)?;
+        self.sync(batch.segment, batch.file.as_ref())?;
+        if batch.offset == 0 && !broken(Broken::SegmentNameNotSynced) {
             self.files.sync_names().map_err(|error| self.state.halt(error.to_string()))?;
         }
         Ok(())
@@ -143,13 +125,14 @@ impl Syncer {
 
     /// Gives up a segment after a failed write: the counters of the failed batch may be on the disk already, and what follows it would
     /// stand behind a hole. What is cut off here frees space; if that fails too, it is garbage that no reader takes for a batch.
-    fn give_up(&mut self, segment: SegmentId, batches: &[SealedBatch], error: &Error) {
+    fn give_up(&mut self, batch: &SealedBatch, error: &Error) {
+        let segment = batch.segment;
         let again = self.given_up.as_ref().is_some_and(|(given_up, _)| *given_up == segment);
-        if let Some(first) = batches.first().filter(|_| !again && self.state.check().is_ok()) {
-            let cut = match first.offset {
+        if !again && self.state.check().is_ok() {
+            let cut = match batch.offset {
                 0 => self.files.remove(segment),
                 durable => {
-                    first.file.set_length(durable).map_err(Error::io("cannot cut", self.files.path(segment)))
+                    batch.file.set_length(durable).map_err(Error::io("cannot cut", self.files.path(segment)))
                 }
             };
             if let Err(error) = cut {

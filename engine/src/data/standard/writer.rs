@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
 
 use super::files::SegmentFiles;
+use super::sealed_bytes::SealedBytes;
 use super::syncer::{Job, SealedBatch, Syncer};
 use super::{State, Urgency};
 use crate::data::block::BlockAddress;
@@ -15,12 +16,15 @@ use crate::disk::DiskFile;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
+use crate::limits::APPEND_BYTES_MAX;
 use crate::threads::{self, Mutex};
 
 /// Blocks in one request.
 pub(super) const REQUEST_BLOCKS_MAX: usize = 1024;
-/// Blocks after which a batch takes no further request: 16 MiB, enough to hide the cost of a sync.
+/// Blocks after which a batch takes no further request.
 const BATCH_BLOCKS: usize = 256;
+/// Sealed bytes of a batch, if it is not one longer request.
+const BATCH_BYTES_MAX: u64 = APPEND_BYTES_MAX;
 /// Blocks from which on a batch is written while the next one is sealed: 2 MiB. Smaller ones wait for each other, so that as many as
 /// possible share a sync, and do without the way to another thread.
 const OVERLAP_BLOCKS: usize = 32;
@@ -35,6 +39,7 @@ pub(super) enum Order {
 struct Batch {
     urgency: Urgency,
     blocks: Vec<PackedBlock>,
+    bytes: u64,
     waiting: Vec<(usize, oneshot::Sender<Result<Vec<BlockAddress>>>)>,
 }
 
@@ -42,6 +47,8 @@ struct Batch {
 struct Active {
     sealer: SegmentSealer,
     file: Arc<dyn DiskFile>,
+    /// The header of the segment, until it goes to the disk with the first batch.
+    header: Vec<u8>,
     /// Bytes that were handed to the syncer.
     handed_over: u64,
 }
@@ -95,7 +102,7 @@ impl Writer {
     }
 
     fn serve(&mut self, batch: Batch) {
-        let Batch { urgency, blocks, waiting } = batch;
+        let Batch { urgency, blocks, waiting, .. } = batch;
         let mut bytes = self.state.take_buffer();
         let sealed = self.state.check().and_then(|()| self.seal(&blocks, &mut bytes));
         let (addresses, offset) = match sealed {
@@ -120,7 +127,7 @@ impl Writer {
         let batch = SealedBatch { segment, file, offset, bytes, urgency, waiting };
         if small {
             self.wait_for_syncer();
-            self.syncer.lock().serve(segment, vec![batch]);
+            self.syncer.lock().serve(batch);
         } else {
             self.hand_over(Job::Write(batch));
         }
@@ -131,7 +138,7 @@ impl Writer {
     }
 
     /// Seals one batch; returns the addresses of its blocks, and where in the segment it goes.
-    fn seal(&mut self, blocks: &[PackedBlock], bytes: &mut Vec<u8>) -> Result<(Vec<BlockAddress>, u64)> {
+    fn seal(&mut self, blocks: &[PackedBlock], bytes: &mut SealedBytes) -> Result<(Vec<BlockAddress>, u64)> {
         let newest = self.files.newest_generation();
         if self.active.as_ref().is_some_and(|active| active.sealer.segment().generation() != newest) {
             self.close();
@@ -140,7 +147,7 @@ impl Writer {
         // The syncer gives a segment up when it cannot be written.
         let mut active = self.active.take().filter(|active| shared == Some(active.sealer.segment()));
         if active.is_none() {
-            let begun = begin(&self.files, &self.environment, bytes)?;
+            let begun = begin(&self.files, &self.environment)?;
             *self.state.active.lock() = Some(begun.sealer.segment());
             active = Some(begun);
         }
@@ -148,8 +155,11 @@ impl Writer {
             Some(active) => self.active.insert(active),
             None => return Err(Error::Halted { reason: "no segment".into() }),
         };
-        let addresses = active.sealer.seal_batch(blocks, bytes)?;
-        let offset = std::mem::replace(&mut active.handed_over, active.sealer.length());
+        let offset = active.handed_over;
+        bytes.place(offset, active.header.len() + active.sealer.batch_bytes(blocks)?);
+        bytes.tail().append(&mut active.header);
+        let addresses = active.sealer.seal_batch(blocks, bytes.tail())?;
+        active.handed_over = active.sealer.length();
         Ok((addresses, offset))
     }
 
@@ -179,18 +189,25 @@ impl Writer {
 
 impl Batch {
     fn new(urgency: Urgency) -> Self {
-        Batch { urgency, blocks: Vec::new(), waiting: Vec::new() }
+        Batch { urgency, blocks: Vec::new(), bytes: 0, waiting: Vec::new() }
     }
 
     fn add(&mut self, blocks: Vec<PackedBlock>, reply: oneshot::Sender<Result<Vec<BlockAddress>>>) {
         self.waiting.push((blocks.len(), reply));
+        self.bytes += bytes_of(&blocks);
         self.blocks.extend(blocks);
     }
 
-    /// Adds the requests that wait, as far as there is room; returns one that is of another kind.
+    fn has_room(&self, order: &Order) -> bool {
+        let Order::Append { blocks, .. } = order else { return false };
+        self.bytes + bytes_of(blocks) <= BATCH_BYTES_MAX
+    }
+
+    /// Adds the requests that wait, as far as there is room; returns one that has none, or is of another kind.
     fn add_waiting(&mut self, queue: &mut mpsc::Receiver<Order>) -> Option<Order> {
         while self.blocks.len() < BATCH_BLOCKS {
             match queue.try_recv().ok()? {
+                full @ Order::Append { .. } if !self.has_room(&full) => return Some(full),
                 Order::Append { blocks, urgency, reply } => {
                     if urgency == Urgency::Waited {
                         self.urgency = urgency;
@@ -204,9 +221,14 @@ impl Batch {
     }
 }
 
-fn begin(files: &SegmentFiles, environment: &Environment, buffer: &mut Vec<u8>) -> Result<Active> {
+fn bytes_of(blocks: &[PackedBlock]) -> u64 {
+    blocks.iter().map(|block| u64::from(block.sealed_bytes())).sum()
+}
+
+fn begin(files: &SegmentFiles, environment: &Environment) -> Result<Active> {
     let segment = SegmentId::generate(environment.entropy.as_ref(), files.newest_generation());
-    let sealer = files.begin(segment, buffer)?;
+    let mut header = Vec::new();
+    let sealer = files.begin(segment, &mut header)?;
     let file = files.create(segment)?;
-    Ok(Active { sealer, file, handed_over: 0 })
+    Ok(Active { sealer, file, header, handed_over: 0 })
 }

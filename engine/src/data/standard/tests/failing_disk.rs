@@ -14,6 +14,9 @@ struct FailingDisk {
     fail_syncs: AtomicBool,
     fail_directory_syncs: AtomicBool,
     syncs: AtomicU64,
+    /// Writes since the last sync, and the most that there were.
+    unsynced: AtomicU64,
+    unsynced_max: AtomicU64,
     /// Looks until a read's bytes are in memory.
     looks_needed: AtomicU64,
     /// Reads that wait.
@@ -35,6 +38,8 @@ impl FailingDisk {
             fail_syncs: AtomicBool::new(false),
             fail_directory_syncs: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            unsynced: AtomicU64::new(0),
+            unsynced_max: AtomicU64::new(0),
             looks_needed: AtomicU64::new(u64::MAX),
             waits: AtomicU64::new(0),
             gate_closed: AtomicBool::new(false),
@@ -100,6 +105,8 @@ impl DiskFile for FailingFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let space = self.disk.space.load(Ordering::Relaxed);
         let fits = bytes.len().min(usize::try_from(space).unwrap_or(usize::MAX));
+        let unsynced = self.disk.unsynced.fetch_add(1, Ordering::Relaxed) + 1;
+        self.disk.unsynced_max.fetch_max(unsynced, Ordering::Relaxed);
         self.file.write_all_at(&bytes[..fits], offset)?;
         self.disk.space.store(space - fits as u64, Ordering::Relaxed);
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
@@ -109,6 +116,7 @@ impl DiskFile for FailingFile {
             std::thread::yield_now();
         }
         self.disk.syncs.fetch_add(1, Ordering::Relaxed);
+        self.disk.unsynced.store(0, Ordering::Relaxed);
         if self.disk.fail_syncs.load(Ordering::Relaxed) {
             return Err(io::Error::other("the file cannot be synced"));
         }
@@ -122,26 +130,56 @@ impl DiskFile for FailingFile {
     }
 }
 
+/// Of a long batch a part goes past the page cache before the disk is full.
 #[tokio::test]
 async fn a_full_disk_is_no_end() {
+    let short = || vec![block(1, 1, 1000)];
+    for (blocks, space) in [(short(), 500), (long(2), 100), (long(2), 1_500_000)] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FailingDisk::new();
+        let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
+        let (kept, address) = append_checked(&tier, vec![block(1, 0, 1000)]).await.remove(0);
+        let length = tier.list().unwrap()[0].1;
+
+        for _ in 0..5 {
+            disk.space.store(space, Ordering::Relaxed);
+            assert!(matches!(tier.append(blocks.clone(), Urgency::Waited).await, Err(Error::NoSpace)));
+        }
+        assert_eq!(tier.halted(), None);
+        assert_eq!(tier.list().unwrap(), [(address.segment, length)], "failed batches leave nothing behind");
+        assert_eq!(tier.read(&address, kept.identity).await.unwrap(), kept.bytes);
+
+        disk.space.store(u64::MAX, Ordering::Relaxed);
+        append_checked(&tier, blocks).await;
+        assert_ne!(tier.active(), Some(address.segment), "counters of the failed batch are not used again");
+        assert_eq!(tier.directory(address.segment).await.unwrap(), [(kept.identity, address)]);
+    }
+}
+
+/// As many blocks as are handed to the thread that writes long batches.
+fn long(content: u64) -> Vec<PlainBlock> {
+    (0..40).map(|index| block(content, index * 16, 64 << 10)).collect()
+}
+
+/// Of two that share a sync a loss of power could keep the second one alone: damage, by the looks of it.
+#[tokio::test]
+async fn each_long_batch_is_synced_before_the_next_one_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let disk = FailingDisk::new();
     let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
-    let (kept, address) = append_checked(&tier, vec![block(1, 0, 1000)]).await.remove(0);
-    let length = tier.list().unwrap()[0].1;
-
-    disk.space.store(500, Ordering::Relaxed);
-    for _ in 0..5 {
-        assert!(matches!(tier.append(vec![block(1, 1, 1000)], Urgency::Waited).await, Err(Error::NoSpace)));
-    }
-    assert_eq!(tier.halted(), None);
-    assert_eq!(tier.list().unwrap(), [(address.segment, length)], "failed batches leave nothing behind");
-    assert_eq!(tier.read(&address, kept.identity).await.unwrap(), kept.bytes);
-
-    disk.space.store(u64::MAX, Ordering::Relaxed);
-    append_checked(&tier, vec![block(1, 1, 1000)]).await;
-    assert_ne!(tier.active(), Some(address.segment), "counters of the failed batch are not used again");
-    assert_eq!(tier.directory(address.segment).await.unwrap(), [(kept.identity, address)]);
+    tier.close_at(64 << 20);
+    disk.gate_closed.store(true, Ordering::Release);
+    let appends = futures::future::join_all((1..=8).map(|content| append_checked(&tier, long(content))));
+    let open = async {
+        // Others wait behind the first one by then.
+        while disk.unsynced.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        disk.gate_closed.store(false, Ordering::Release);
+    };
+    tokio::join!(appends, open);
+    assert_eq!(disk.unsynced_max.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
