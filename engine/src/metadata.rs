@@ -47,6 +47,7 @@ pub(crate) mod golden {
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fold::Haste;
 #[cfg(test)]
 pub(crate) use index::MetaStore;
 pub(crate) use index::{Indexes, SledIndexes};

@@ -33,7 +33,7 @@ pub(crate) use write_back::Busy;
 const ROUND: Duration = Duration::from_secs(1);
 
 /// What wakes upkeep, and what it runs in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Upkeep {
     folding: Arc<Notify>,
     tidying: Arc<Notify>,
@@ -41,6 +41,11 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
+    /// Upkeep whose folding of pieces is woken by this.
+    pub(crate) fn new(folding: Arc<Notify>) -> Self {
+        Upkeep { folding, tidying: Arc::default(), tasks: parking_lot::Mutex::default() }
+    }
+
     /// There are many pieces to fold.
     pub(crate) fn wake_folding(&self) {
         self.folding.notify_one();
@@ -108,10 +113,13 @@ async fn run(volume: Weak<Volume>, work: Arc<Notify>, round: impl AsyncFn(&Volum
 }
 
 async fn fold_round(volume: &Volume, pace: &mut Pace) -> Result<()> {
-    let all = pace.fold_is_due(volume.environment.clock.monotonic());
+    let all = pace.fold_is_due(volume.environment.clock.monotonic()) || volume.store.awaits_passing();
     volume.fold_pieces(all).await?;
     if pace.is_idle(volume.store.committed()) && volume.store.is_worth_a_fold() {
+        let folded = volume.fold_pieces(true).await;
+        // Also when a file cannot be read.
         volume.store.checkpoint().await?;
+        folded?;
     }
     Ok(())
 }

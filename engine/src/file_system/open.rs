@@ -125,6 +125,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
     let Parts { lock, disk, keys, store, standard } = parts;
     let budgets = options.budgets;
     let clock = Arc::clone(&options.environment.clock);
+    let upkeep = Upkeep::new(store.passing());
     Volume {
         id,
         epoch: store.epoch(),
@@ -148,7 +149,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         keep_orphans: AtomicBool::new(true),
         reservations: parking_lot::Mutex::default(),
         last_release: parking_lot::Mutex::new(None),
-        upkeep: Upkeep::default(),
+        upkeep,
         scrub: upkeep::Scrub::default(),
         reseal: parking_lot::Mutex::default(),
         closing: AtomicBool::new(false),
@@ -211,6 +212,7 @@ impl Volume {
     pub(crate) async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         self.scrub.stop().await;
+        self.store.hasten();
         self.upkeep.stop().await;
         self.write_back(Busy::Awaited, || true).await?;
         self.fold_accesses().await?;

@@ -5,9 +5,11 @@
 //! step that fails for want of space is tried again from its beginning; any other failure halts the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::overlay::Frozen;
 use super::recovery;
@@ -22,7 +24,9 @@ use crate::threads::{self, Condvar, Thread};
 /// How often a full disk is asked again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 /// How long a fold waits for what need not be folded.
-const PASSING_WAIT_MAX: Duration = Duration::from_millis(500);
+const PASSING_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often it looks whether it still may: nobody says that the budgets are nearly full.
+const PASSING_LOOK: Duration = Duration::from_millis(50);
 
 /// Wakes the background threads.
 #[derive(Debug)]
@@ -31,13 +35,27 @@ pub(super) struct Signal {
     changed: Condvar,
     /// What a retry does not wait for its time with.
     pressing: Condvar,
+    /// Told when a fold waits for passing rows to go, and whether one does.
+    passing: Arc<Notify>,
+    asks_to_pass: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
+    /// The record up to which somebody wants a fold, and that of those who can wait for nothing else.
     requested: Lsn,
+    urgent: Lsn,
     seen: Seen,
     stopping: bool,
+}
+
+/// How much somebody who asks for a fold is in a hurry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// It begins at once.
+    Urgent,
+    /// It may wait for what need not be folded.
+    None,
 }
 
 /// What a thread had been told when it began.
@@ -49,8 +67,10 @@ struct Seen {
 
 impl Signal {
     pub(super) fn new() -> Self {
-        let state = State { requested: Lsn(0), seen: Seen::default(), stopping: false };
-        Signal { state: Mutex::new(state), changed: Condvar::new(), pressing: Condvar::new() }
+        let state = State { requested: Lsn(0), urgent: Lsn(0), seen: Seen::default(), stopping: false };
+        let (changed, pressing) = (Condvar::new(), Condvar::new());
+        let (passing, asks_to_pass) = (Arc::default(), AtomicBool::new(false));
+        Signal { state: Mutex::new(state), changed, pressing, passing, asks_to_pass }
     }
 
     /// Says that there may be something to do.
@@ -69,12 +89,39 @@ impl Signal {
     }
 
     /// Asks for a fold of everything up to this record.
-    pub(super) fn request(&self, lsn: Lsn) {
+    pub(super) fn request(&self, lsn: Lsn, haste: Haste) {
         let mut state = self.state.lock();
         state.requested = state.requested.max(lsn);
+        if haste == Haste::Urgent {
+            state.urgent = state.urgent.max(lsn);
+        }
         state.seen.pokes += 1;
         self.changed.notify_all();
         self.pressing.notify_all();
+    }
+
+    /// Told when a fold waits for passing rows to go.
+    pub(super) fn passing(&self) -> &Arc<Notify> {
+        &self.passing
+    }
+
+    pub(super) fn asks_to_pass(&self) -> bool {
+        self.asks_to_pass.load(Ordering::Acquire)
+    }
+
+    /// Asks for passing rows to go, as long as what this returns lives.
+    fn ask_to_pass(&self) -> Asking<'_> {
+        self.asks_to_pass.store(true, Ordering::Release);
+        self.passing.notify_one();
+        Asking(self)
+    }
+
+    /// From now on, whoever asked for a fold can wait for nothing else.
+    pub(super) fn hasten(&self) {
+        let mut state = self.state.lock();
+        state.urgent = state.requested;
+        state.seen.pokes += 1;
+        self.changed.notify_all();
     }
 
     pub(super) fn stop(&self) {
@@ -89,6 +136,10 @@ impl Signal {
 
     pub(super) fn requested(&self) -> Lsn {
         self.state.lock().requested
+    }
+
+    pub(super) fn urgent(&self) -> Lsn {
+        self.state.lock().urgent
     }
 
     fn seen(&self) -> Seen {
@@ -121,6 +172,15 @@ impl Signal {
             self.changed.wait_for(&mut state, longest);
         }
         !state.stopping
+    }
+}
+
+/// A fold that waits for passing rows to go.
+struct Asking<'a>(&'a Signal);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asks_to_pass.store(false, Ordering::Release);
     }
 }
 
@@ -289,14 +349,14 @@ fn checkpoint(parts: &Parts) -> Result<Option<Arc<Frozen>>> {
 
 /// Gives the passing rows of the frozen map a while to pass, unless somebody waits for the fold.
 fn await_passing(parts: &Parts) {
-    let clock = &parts.home.environment.clock;
-    let deadline = clock.monotonic().saturating_add(PASSING_WAIT_MAX);
-    while parts.overlay.frozen_passing_bytes() > 0 && !parts.fold_is_awaited() && clock.monotonic() < deadline
-    {
-        if !parts.signal.pause(PASSING_WAIT_MAX) {
-            return;
-        }
+    let (signal, clock) = (&parts.signal, &parts.home.environment.clock);
+    let left = || parts.overlay.frozen_passing_bytes() > 0 && !parts.fold_is_awaited();
+    if !left() {
+        return;
     }
+    let _asking = signal.ask_to_pass();
+    let deadline = clock.monotonic().saturating_add(PASSING_WAIT_MAX);
+    while left() && clock.monotonic() < deadline && signal.pause(PASSING_LOOK) {}
 }
 
 fn merge_as_needed(parts: &Parts) -> Result<Done> {

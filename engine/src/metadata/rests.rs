@@ -38,7 +38,7 @@ impl Rests {
             return;
         }
         self.entries = 0;
-        if let Some(rest) = self.rest(now(parts), parts.overlay.committed(), parts.fold_is_awaited()) {
+        if let Some(rest) = self.rest(now(parts), parts.overlay.committed(), parts.fold_is_wanted()) {
             // A stop is seen by whoever started the fold.
             parts.signal.pause(rest);
             self.working_since = now(parts);

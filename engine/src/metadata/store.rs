@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::checkpoint::Checkpoints;
-use super::fold::{Folding, Signal};
+use super::fold::{Folding, Haste, Signal};
 use super::index::{BootId, Index, Marker};
 use super::merge::{Layer, Merge};
 use super::overlay::{Entry, Found, Overlay, Snapshot};
@@ -218,8 +219,13 @@ impl Store {
     /// Makes all that is committed now durable as a checkpoint; returns the record up to which everything is. It gets into the index
     /// afterwards.
     pub(crate) async fn checkpoint(&self) -> Result<Lsn> {
+        self.checkpoint_with(Haste::Urgent).await
+    }
+
+    /// The same for somebody who may be in no hurry.
+    pub(crate) async fn checkpoint_with(&self, haste: Haste) -> Result<Lsn> {
         let wanted = self.committed();
-        self.parts.signal.request(wanted);
+        self.parts.signal.request(wanted, haste);
         let progress = &self.parts.progress;
         let starved = |state: &State| state.starved.contains(&Starved::Fold);
         progress.until(|state| state.checkpointed >= wanted || starved(state)).await?;
@@ -244,6 +250,21 @@ impl Store {
         self.checkpoint().await?;
         self.after_fold().await;
         Ok(())
+    }
+
+    /// Told when a fold waits for passing rows to go.
+    pub(crate) fn passing(&self) -> Arc<Notify> {
+        Arc::clone(self.parts.signal.passing())
+    }
+
+    /// Whether a fold waits for passing rows to go.
+    pub(crate) fn awaits_passing(&self) -> bool {
+        self.parts.signal.asks_to_pass()
+    }
+
+    /// Whoever waits for a checkpoint at leisure gets it without that.
+    pub(crate) fn hasten(&self) {
+        self.parts.signal.hasten();
     }
 
     /// Whether there is enough to fold to do so while nobody writes.
@@ -418,11 +439,17 @@ impl Parts {
         self.fullness() >= Fullness::PRESSED
     }
 
-    /// Whether somebody waits for the end of a fold, or soon will.
+    /// Whether somebody waits for the end of a fold who can wait for nothing else, or soon will.
     pub(super) fn fold_is_awaited(&self) -> bool {
         self.is_pressed()
-            || self.signal.requested() > self.progress.checkpointed()
+            || self.signal.urgent() > self.progress.checkpointed()
             || self.progress.is_starved(Starved::Journal)
+            || self.progress.is_starved(Starved::Fold)
+    }
+
+    /// The same, or somebody asked for one.
+    pub(super) fn fold_is_wanted(&self) -> bool {
+        self.fold_is_awaited() || self.signal.requested() > self.progress.checkpointed()
     }
 
     /// Whether it is time for a fold.

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::identity::{KeyGeneration, SegmentId};
 use crate::keys::{KeySource, KeyStatus, ResealStatus};
 use crate::limits::RESEAL_BYTES_PER_SECOND;
+use crate::metadata::Haste;
 use crate::records::{SegmentRecord, key};
 use crate::threads::blocking;
 use crate::tiering::Tier;
@@ -167,7 +168,7 @@ impl Volume {
         // A record after the rotation begins a new journal file, and a checkpoint that covers it frees the older ones. It also
         // comes after whatever was being folded when the key was rotated.
         self.commit_nothing_new()?;
-        self.store.checkpoint().await?;
+        self.store.checkpoint_with(Haste::None).await?;
         if self.store.has_old_journal() || self.store.reseal_checkpoints() > 0 {
             return Ok(());
         }

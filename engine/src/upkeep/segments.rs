@@ -13,6 +13,7 @@ use futures::{StreamExt, stream};
 use crate::broken::{Broken, broken};
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
+use crate::metadata::Haste;
 use crate::records::{SegmentRecord, key};
 use crate::tiering::Tier;
 use crate::volume::Volume;
@@ -46,7 +47,8 @@ impl Volume {
         if !due {
             return removed;
         }
-        let deleted = self.delete_dead(|id, record| !rests(id, record), RELEASED_AT_ONCE).await;
+        let haste = if self.space.is_full() { Haste::Urgent } else { Haste::None };
+        let deleted = self.delete_dead(|id, record| !rests(id, record), RELEASED_AT_ONCE, haste).await;
         if matches!(deleted, Err(Error::Unavailable { .. })) {
             self.collector.let_store_rest(now);
         }
@@ -59,7 +61,7 @@ impl Volume {
 
     /// Deletes all segments with nothing live in them, and says which.
     pub(crate) async fn delete_dead_segments(&self) -> Result<Vec<(SegmentId, SegmentRecord)>> {
-        self.delete_dead(|_, _| true, usize::MAX).await
+        self.delete_dead(|_, _| true, usize::MAX, Haste::Urgent).await
     }
 
     /// One that cannot be deleted does not keep the others; the first failure is returned.
@@ -67,6 +69,7 @@ impl Volume {
         &self,
         wanted: impl Fn(SegmentId, &SegmentRecord) -> bool,
         most: usize,
+        haste: Haste,
     ) -> Result<Vec<(SegmentId, SegmentRecord)>> {
         let candidates = self.dead_segments()?;
         if candidates.is_empty() {
@@ -84,7 +87,7 @@ impl Volume {
         dead.truncate(most);
         let unreferenced_at = self.store.committed();
         if self.store.checkpointed() < unreferenced_at && !broken(Broken::DeletedBeforeDurable) {
-            self.store.checkpoint().await?;
+            self.store.checkpoint_with(haste).await?;
         }
         let mut failure = None;
         let deletions = dead
