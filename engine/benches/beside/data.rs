@@ -88,13 +88,12 @@ pub(crate) fn streams(arguments: &Arguments, below: &Path, table: &mut Table) {
         ("1 MiB writes in order and COMMIT", write, seal, other_seal, disk_write, write_cores),
         ("1 MiB reads in order, uncached", read, open, other_open, disk_read, read_cores),
     ] {
-        let (what, least) = (what.to_owned(), cipher.min(disk));
-        let beside = Some(Beside { what: "min(AES-256-GCM, disk)", value: least, bound: 0.7 });
+        let beside = Beside { what: "min(AES-256-GCM, disk)", value: cipher.min(disk), bound: 0.7 };
         let notes = format!(
-            "AES {cipher:.0} (aes-gcm {other:.0}), disk {disk:.0}; {cores:.2} cores, {:.0} MiB per core and second",
-            value / cores
+            "AES {cipher:.0} (aes-gcm {other:.0}), disk {disk:.0}; {value:.0} MiB/s in all, {cores:.2} cores"
         );
-        table.print(&Row { what, value, unit: "MiB/s", beside, notes });
+        let (what, value) = (format!("{what}, by core used"), value / cores);
+        table.print(&Row { what, value, unit: "MiB/s", beside: Some(beside), notes });
     }
 }
 
