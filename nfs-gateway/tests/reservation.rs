@@ -1,4 +1,5 @@
-//! What an UNSTABLE write shows of itself must not come back after a crash with another content.
+//! What is shown before it is durable: an UNSTABLE write must not come back after a crash with another content under its change number, and
+//! a file that is made again is told of when it is durable.
 #![expect(
     unreachable_pub,
     dead_code,
@@ -12,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{CreateMode, Credential, Entry, Environment, InodeId, SetAttributes};
+use engine::{CreateMode, Credential, Entry, Environment, InodeId, SetAttributes, Stability};
 use raw::client::*;
 use raw::server::Server;
 use raw::stalling::StallingDisk;
@@ -45,6 +46,76 @@ async fn an_unstable_write_is_answered_when_its_change_numbers_are_reserved() {
     let next = tokio::time::timeout(Duration::from_secs(20), client.run(&operations)).await;
     disk.stall(false);
     assert_eq!(next.map(|next| next.status), Ok(OK), "the next ones need nothing durable");
+    server.nfs.stop().await;
+    server.file_system.shutdown().await.unwrap();
+}
+
+/// A server in a new life with a file, whose journal can be held up.
+#[expect(clippy::unwrap_used, reason = "a failure ends the test")]
+async fn new_life(disk: &StallingDisk) -> (Server, InodeId) {
+    let server = Server::start().await;
+    let set = SetAttributes::default();
+    let created =
+        server.file_system.create(&Credential::root(), entry(b"file"), CreateMode::Guarded, &set).await;
+    let created = created.unwrap().durable().await.unwrap().into_inner();
+    let mut environment = Environment::system();
+    environment.disk = Arc::new(disk.clone());
+    (server.restart_in(environment).await, created.attributes.inode)
+}
+
+fn entry(name: &[u8]) -> Entry<'_> {
+    Entry { directory: InodeId::ROOT, name }
+}
+
+/// Whether it is not there while the journal is held up, which it then no longer is.
+async fn waits_for<T>(disk: &StallingDisk, answer: impl Future<Output = T>) -> (bool, T) {
+    let mut answer = pin!(answer);
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut answer).await;
+    disk.stall(false);
+    match early {
+        Ok(answer) => (false, answer),
+        Err(_) => (true, answer.await),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_unstable_write_waits_for_the_reservation_that_its_number_is_from() {
+    let disk = StallingDisk::default();
+    let (server, inode) = new_life(&disk).await;
+    disk.stall(true);
+    let write = |offset| {
+        let (fs, data) = (&server.file_system, bytes::Bytes::from_static(b"bytes"));
+        async move { fs.write(&Credential::root(), inode, offset, data, Stability::Unstable).await }
+    };
+    // The first one reserves numbers for both.
+    let first = write(0).await.unwrap();
+    let second = write(5).await.unwrap();
+    let (waits, done) = waits_for(&disk, second.ticket.durable()).await;
+    assert!(waits, "its change number is not reserved yet");
+    done.unwrap();
+    first.ticket.durable().await.unwrap();
+    server.nfs.stop().await;
+    server.file_system.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exclusive_create_that_is_asked_for_again_waits_for_the_first_one() {
+    let disk = StallingDisk::default();
+    let (server, _) = new_life(&disk).await;
+    disk.stall(true);
+    let create = || {
+        let fs = &server.file_system;
+        async move {
+            let (who, set) = (Credential::root(), SetAttributes::default());
+            fs.create(&who, entry(b"new"), CreateMode::Exclusive(*b"verifier"), &set).await
+        }
+    };
+    let first = create().await.unwrap();
+    let again = create().await.unwrap();
+    let (waits, again) = waits_for(&disk, again.durable()).await;
+    assert!(waits, "the file can be lost yet");
+    let inode = again.unwrap().into_inner().attributes.inode;
+    assert_eq!(first.durable().await.unwrap().into_inner().attributes.inode, inode);
     server.nfs.stop().await;
     server.file_system.shutdown().await.unwrap();
 }

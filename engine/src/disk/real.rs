@@ -283,6 +283,14 @@ mod tests {
         let file = RealDisk.open(&path, OpenHow::CreateStream).unwrap();
         write_pieces(file.as_ref(), &path);
         assert!(RealDisk.open(&path, OpenHow::CreateStream).is_err(), "it is there already");
+        // Not every file system has it; where there is, it is used.
+        let path = directory.path().join("direct");
+        let file = RealFile(create_new(&path).unwrap());
+        if let Some(direct) = open_stream(&path) {
+            let stream = Stream { file, direct, refused: AtomicBool::new(false) };
+            write_pieces(&stream, &path);
+            assert!(!stream.refused.load(Ordering::Relaxed));
+        }
     }
 
     #[test]

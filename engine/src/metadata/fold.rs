@@ -45,6 +45,8 @@ struct State {
     /// The record up to which somebody wants a fold, and that of those who can wait for nothing else.
     requested: Lsn,
     urgent: Lsn,
+    /// Nobody can wait any more.
+    hastened: bool,
     seen: Seen,
     stopping: bool,
 }
@@ -67,7 +69,13 @@ struct Seen {
 
 impl Signal {
     pub(super) fn new() -> Self {
-        let state = State { requested: Lsn(0), urgent: Lsn(0), seen: Seen::default(), stopping: false };
+        let state = State {
+            requested: Lsn(0),
+            urgent: Lsn(0),
+            hastened: false,
+            seen: Seen::default(),
+            stopping: false,
+        };
         let (changed, pressing) = (Condvar::new(), Condvar::new());
         let (passing, asks_to_pass) = (Arc::default(), AtomicBool::new(false));
         Signal { state: Mutex::new(state), changed, pressing, passing, asks_to_pass }
@@ -116,10 +124,10 @@ impl Signal {
         Asking(self)
     }
 
-    /// From now on, whoever asked for a fold can wait for nothing else.
+    /// From now on no fold waits for anything that it need not wait for.
     pub(super) fn hasten(&self) {
         let mut state = self.state.lock();
-        state.urgent = state.requested;
+        state.hastened = true;
         state.seen.pokes += 1;
         self.changed.notify_all();
     }
@@ -140,6 +148,10 @@ impl Signal {
 
     pub(super) fn urgent(&self) -> Lsn {
         self.state.lock().urgent
+    }
+
+    pub(super) fn is_hastened(&self) -> bool {
+        self.state.lock().hastened
     }
 
     fn seen(&self) -> Seen {

@@ -262,7 +262,7 @@ impl Store {
         self.parts.signal.asks_to_pass()
     }
 
-    /// Whoever waits for a checkpoint at leisure gets it without that.
+    /// From now on no fold waits for that, or rests: the store is about to be closed.
     pub(crate) fn hasten(&self) {
         self.parts.signal.hasten();
     }
@@ -445,6 +445,7 @@ impl Parts {
             || self.signal.urgent() > self.progress.checkpointed()
             || self.progress.is_starved(Starved::Journal)
             || self.progress.is_starved(Starved::Fold)
+            || self.signal.is_hastened()
     }
 
     /// The same, or somebody asked for one.

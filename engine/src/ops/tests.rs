@@ -25,7 +25,7 @@ use crate::{FileSystem, SetAttributes};
 
 const KIB: u64 = 1024;
 
-/// A volume in a temporary directory. It does no upkeep by itself.
+/// A volume in a temporary directory. Mostly it does no upkeep by itself.
 struct World {
     volume: Arc<Volume>,
     directory: tempfile::TempDir,
@@ -33,9 +33,16 @@ struct World {
 
 impl World {
     async fn new() -> World {
+        let world = World::with_upkeep(Environment::system()).await;
+        // Before its task runs for the first time: it ends at once.
+        world.volume.closing.store(true, Ordering::Release);
+        world.volume.release_orphans().await.unwrap();
+        world
+    }
+
+    async fn with_upkeep(environment: Environment) -> World {
         let directory = tempfile::tempdir().unwrap();
         let key_file = directory.path().join("tidefs.key");
-        let environment = Environment::system();
         KeyFile::create(&key_file, environment.entropy.as_ref()).unwrap();
         let budgets = Budgets {
             journal_bytes: 32 << 20,
@@ -51,9 +58,6 @@ impl World {
         let data = directory.path().join("data");
         let id = FileSystem::make(&data, &options).unwrap();
         let volume = crate::file_system::open::open(&data, id, options).await.unwrap();
-        // Before its task runs for the first time: it ends at once.
-        volume.closing.store(true, Ordering::Release);
-        volume.release_orphans().await.unwrap();
         World { volume, directory }
     }
 

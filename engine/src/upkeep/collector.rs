@@ -232,7 +232,14 @@ impl Volume {
 
     /// Segments that are still live after a collection are tried again when something in them has changed.
     fn note_hopeless(&self, chosen: &[Candidate], result: &Result<()>) -> Result<()> {
-        if matches!(result, Err(Error::Unavailable { .. } | Error::NoSpace | Error::Halted { .. })) {
+        // What stands in the way there is not in them: what cannot be read of them is corrupt.
+        let elsewhere = |error: &Error| {
+            matches!(
+                error,
+                Error::Unavailable { .. } | Error::NoSpace | Error::Halted { .. } | Error::Io { .. }
+            )
+        };
+        if result.as_ref().is_err_and(elsewhere) {
             return Ok(());
         }
         let mut hopeless = self.collector.hopeless.lock();

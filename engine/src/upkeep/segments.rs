@@ -47,7 +47,8 @@ impl Volume {
         if !due {
             return removed;
         }
-        let haste = if self.space.is_full() { Haste::Urgent } else { Haste::None };
+        let is_full = self.space.grant(0, self.buffer.bytes()).is_err();
+        let haste = if is_full { Haste::Urgent } else { Haste::None };
         let deleted = self.delete_dead(|id, record| !rests(id, record), RELEASED_AT_ONCE, haste).await;
         if matches!(deleted, Err(Error::Unavailable { .. })) {
             self.collector.let_store_rest(now);

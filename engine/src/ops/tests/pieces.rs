@@ -1,7 +1,9 @@
 //! Small writes that lie in the metadata as pieces: how they are put over one another, and how many.
 
 use super::*;
+use crate::environment::StoppedClock;
 use crate::identity::BlockIndex;
+use crate::metadata::Haste;
 use crate::ops::relocate::Select;
 use crate::ops::write::Stamp;
 use crate::{Authority, SeekFor, Sought};
@@ -145,5 +147,21 @@ async fn a_slot_full_of_pieces_of_one_byte_is_folded_and_cut() {
     world.fold().await;
     assert!(world.read(files[0]).await == expected);
     assert_eq!(world.volume.store.scan(b"p", b"q", 1).unwrap(), []);
+    world.check();
+}
+
+/// By this clock upkeep folds few pieces only when it is asked to, and the fold waits for ever.
+#[tokio::test]
+async fn a_fold_that_waits_for_pieces_has_upkeep_fold_them() {
+    let environment = Environment { clock: Arc::new(StoppedClock), ..Environment::system() };
+    let world = World::with_upkeep(environment).await;
+    let file = world.create("file").await;
+    world.write(file, 0, b"data", Stability::FileSync).await;
+    assert_eq!(world.volume.totals().unwrap().piece_bytes, 4);
+    let fold = world.volume.store.checkpoint_with(Haste::None);
+    let fold = tokio::time::timeout(std::time::Duration::from_secs(60), fold).await;
+    fold.expect("upkeep folds what the fold asks for").unwrap();
+    assert_eq!(world.volume.totals().unwrap().piece_bytes, 0);
+    assert_eq!(world.read(file).await, b"data");
     world.check();
 }

@@ -97,3 +97,39 @@ async fn a_plan_says_what_a_collection_then_does() {
     world.check();
     assert_eq!(world.read(file).await[700 << 10..], noise(1, 1 << 20)[700 << 10..]);
 }
+
+/// What cannot be deleted keeps nothing else, is passed by for a while, and goes when it can.
+#[tokio::test]
+async fn a_segment_that_cannot_be_deleted_does_not_keep_the_others() {
+    let world = World::new().await;
+    for name in ["a", "b", "c"] {
+        world.file(name, &noise(1, 300 << 10)).await;
+        world.volume.standard.close_active().await.unwrap();
+    }
+    for name in ["a", "b", "c"] {
+        world.remove(name).await;
+    }
+    let dead = world.volume.dead_segments().unwrap();
+    assert!(dead.len() >= 3, "{dead:?}");
+    let home = std::fs::read_dir(world.directory.path().join("data")).unwrap();
+    let home = home.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let stuck = dead[0].0;
+    let path = home.join("segments").join(stuck.to_string());
+    // A directory is not unlinked.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+
+    assert!(world.volume.delete_dead_segments().await.is_err());
+    let left = |world: &World| -> Vec<_> {
+        world.volume.dead_segments().unwrap().into_iter().map(|(id, _)| id).collect()
+    };
+    assert_eq!(left(&world), [stuck]);
+    let now = world.volume.environment.clock.monotonic();
+    world.volume.release_segments(now).await.unwrap();
+    assert_eq!(left(&world), [stuck], "it rests");
+
+    std::fs::remove_dir(&path).unwrap();
+    world.volume.delete_dead_segments().await.unwrap();
+    assert_eq!(left(&world), []);
+    world.check();
+}

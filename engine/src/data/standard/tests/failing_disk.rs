@@ -3,13 +3,18 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rustix::io::Errno;
+
 use super::*;
+use crate::data::standard::syncer::{Job, SealedBatch};
 use crate::disk::{DiskFile, DiskLock, OpenHow};
 
 /// The real disk with faults that a test switches on.
 struct FailingDisk {
     /// Bytes that can still be written.
     space: AtomicU64,
+    /// Whether it is a quota that does not let more be written.
+    has_quota: AtomicBool,
     fail_reads: AtomicBool,
     fail_syncs: AtomicBool,
     fail_directory_syncs: AtomicBool,
@@ -34,6 +39,7 @@ impl FailingDisk {
     fn new() -> Arc<FailingDisk> {
         Arc::new(FailingDisk {
             space: AtomicU64::new(u64::MAX),
+            has_quota: AtomicBool::new(false),
             fail_reads: AtomicBool::new(false),
             fail_syncs: AtomicBool::new(false),
             fail_directory_syncs: AtomicBool::new(false),
@@ -90,7 +96,7 @@ impl DiskFile for FailingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.disk.waits.fetch_add(1, Ordering::Relaxed);
         if self.disk.fail_reads.load(Ordering::Relaxed) {
-            return Err(rustix::io::Errno::IO.into());
+            return Err(Errno::IO.into());
         }
         self.file.read_at(buffer, offset)
     }
@@ -109,7 +115,8 @@ impl DiskFile for FailingFile {
         self.disk.unsynced_max.fetch_max(unsynced, Ordering::Relaxed);
         self.file.write_all_at(&bytes[..fits], offset)?;
         self.disk.space.store(space - fits as u64, Ordering::Relaxed);
-        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        let full = if self.disk.has_quota.load(Ordering::Relaxed) { Errno::DQUOT } else { Errno::NOSPC };
+        if fits < bytes.len() { Err(full.into()) } else { Ok(()) }
     }
     fn sync_data(&self) -> io::Result<()> {
         while self.disk.gate_closed.load(Ordering::Acquire) {
@@ -134,13 +141,20 @@ impl DiskFile for FailingFile {
 #[tokio::test]
 async fn a_full_disk_is_no_end() {
     let short = || vec![block(1, 1, 1000)];
-    for (blocks, space) in [(short(), 500), (long(2), 100), (long(2), 1_500_000)] {
+    for (blocks, space, has_quota) in [
+        (short(), 500, false),
+        (short(), 500, true),
+        (long(2), 100, false),
+        (long(2), 1_500_000, false),
+        (long(2), 1_500_000, true),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let disk = FailingDisk::new();
         let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
         let (kept, address) = append_checked(&tier, vec![block(1, 0, 1000)]).await.remove(0);
         let length = tier.list().unwrap()[0].1;
 
+        disk.has_quota.store(has_quota, Ordering::Relaxed);
         for _ in 0..5 {
             disk.space.store(space, Ordering::Relaxed);
             assert!(matches!(tier.append(blocks.clone(), Urgency::Waited).await, Err(Error::NoSpace)));
@@ -162,24 +176,35 @@ fn long(content: u64) -> Vec<PlainBlock> {
 }
 
 /// Of two that share a sync a loss of power could keep the second one alone: damage, by the looks of it.
-#[tokio::test]
-async fn each_long_batch_is_synced_before_the_next_one_is_written() {
+#[test]
+fn each_batch_is_synced_before_the_next_one_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let disk = FailingDisk::new();
-    let tier = open_on(directory.path(), Arc::new(Handle(Arc::clone(&disk))));
-    tier.close_at(64 << 20);
-    disk.gate_closed.store(true, Ordering::Release);
-    let appends = futures::future::join_all((1..=8).map(|content| append_checked(&tier, long(content))));
-    let open = async {
-        // Others wait behind the first one by then.
-        while disk.unsynced.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        disk.gate_closed.store(false, Ordering::Release);
-    };
-    tokio::join!(appends, open);
+    let (keys, file_system) = (KeyRing::of(DataKey::from_bytes([2; 32])), FileSystemId::from_random([1; 16]));
+    let handle = Arc::new(Handle(Arc::clone(&disk)));
+    let files = Arc::new(SegmentFiles::open(directory.path(), handle, keys, file_system).unwrap());
+    let segment = SegmentId([1; 16]);
+    let file = files.create(segment).unwrap();
+    let syncer = threads::Mutex::new(Syncer::new(files, Arc::default()));
+    // All of them wait before the first one is written.
+    let (jobs, queue) = mpsc::channel(3);
+    let answers = [0, 100, 200].map(|offset| {
+        let mut bytes = SealedBytes::default();
+        bytes.place(offset, 100);
+        bytes.tail().extend([7; 100]);
+        let (reply, answer) = oneshot::channel();
+        let (file, urgency, waiting) = (Arc::clone(&file), Urgency::Waited, vec![(Vec::new(), reply)]);
+        let batch = SealedBatch { segment, file, offset, bytes, urgency, waiting };
+        assert!(jobs.try_send(Job::Write(batch)).is_ok());
+        answer
+    });
+    drop(jobs);
+    Syncer::run(&syncer, queue);
+    for mut answer in answers {
+        assert!(answer.try_recv().unwrap().is_ok());
+    }
     assert_eq!(disk.unsynced_max.load(Ordering::Relaxed), 1);
+    assert_eq!(file.length().unwrap(), 300);
 }
 
 #[tokio::test]
