@@ -85,3 +85,29 @@ fn no_tracked_file_names_a_place_of_one_machine() -> Result<()> {
     }
     Ok(())
 }
+
+/// `make fuzz` takes an hour and runs seldom; with a dependency that its lock file does not know it does not even begin.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_knows_what_the_crates_need() -> Result<()> {
+    let root = workspace()?;
+    let read = |path: &str| -> Result<toml::Table> { Ok(fs::read_to_string(root.join(path))?.parse()?) };
+    let lock = read("fuzz/Cargo.lock")?;
+    let packages = lock.get("package").and_then(toml::Value::as_array).context("packages")?;
+    for directory in ["engine", "lifecycle", "nfs-gateway"] {
+        let manifest = read(&format!("{directory}/Cargo.toml"))?;
+        let name = manifest.get("package").and_then(|package| package.get("name")).context("a name")?;
+        let locked = packages.iter().find(|package| package.get("name") == Some(name));
+        let locked = locked.with_context(|| format!("fuzz/Cargo.lock does not know {name}"))?;
+        let locked = locked.get("dependencies").and_then(toml::Value::as_array).context("dependencies")?;
+        let locked: Vec<_> = locked.iter().filter_map(|text| text.as_str()?.split(' ').next()).collect();
+        let needed = manifest.get("dependencies").and_then(toml::Value::as_table).context("a table")?;
+        ensure!(needed.len() > 5, "{directory} needs {} crates", needed.len());
+        for crate_name in needed.keys() {
+            ensure!(
+                locked.contains(&crate_name.as_str()),
+                "fuzz/Cargo.lock lacks {crate_name}, which {directory} needs: `cargo update --workspace --manifest-path fuzz/Cargo.toml`"
+            );
+        }
+    }
+    Ok(())
+}
