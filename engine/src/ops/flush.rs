@@ -28,7 +28,6 @@ use crate::tiering::Tier;
 use crate::upkeep::Busy;
 use crate::volume::{Change, HeldLocks, Look, Volume};
 
-/// Bytes at which a record of a flush gets no more parts. One more part joins with the pieces of three slots at most.
 /// Parts that are put into a slot at once.
 const SLOT_PARTS_MAX: usize = 1024;
 
