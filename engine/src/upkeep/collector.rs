@@ -232,14 +232,7 @@ impl Volume {
 
     /// Segments that are still live after a collection are tried again when something in them has changed.
     fn note_hopeless(&self, chosen: &[Candidate], result: &Result<()>) -> Result<()> {
-        // What stands in the way there is not in them: what cannot be read of them is corrupt.
-        let elsewhere = |error: &Error| {
-            matches!(
-                error,
-                Error::Unavailable { .. } | Error::NoSpace | Error::Halted { .. } | Error::Io { .. }
-            )
-        };
-        if result.as_ref().is_err_and(elsewhere) {
+        if result.as_ref().is_err_and(is_elsewhere) {
             return Ok(());
         }
         let mut hopeless = self.collector.hopeless.lock();
@@ -255,7 +248,7 @@ impl Volume {
     }
 
     /// Rewrites the segments: the live blocks of all of them together, so that half-empty objects become fewer full ones. One that cannot
-    /// be read does not keep the others from it; the first failure is returned.
+    /// be read does not keep the others from it; a failure is returned, first of those that are not in the segments.
     async fn collect(&self, chosen: &[Candidate], tier: Tier, collected: &mut Collected) -> Result<()> {
         let chunk_bytes = match tier {
             Tier::Standard => CHUNK_BYTES,
@@ -292,6 +285,7 @@ impl Volume {
             collected.rewritten_bytes += if rewritten.is_ok() { bytes } else { 0 };
             results.push(rewritten);
         }
+        results.sort_by_key(|result| !result.as_ref().is_err_and(is_elsewhere));
         results.into_iter().collect()
     }
 
@@ -401,6 +395,11 @@ impl Volume {
             drop(change.commit());
         }
     }
+}
+
+/// Whether what stood in the way of a collection is not in its segments: what cannot be read of them is corrupt.
+fn is_elsewhere(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { .. } | Error::NoSpace | Error::Halted { .. } | Error::Io { .. })
 }
 
 /// Points a block with one user at its copy, unless it was changed meanwhile.

@@ -20,12 +20,19 @@ struct Fold {
 }
 
 impl Volume {
-    /// Folds pieces if there are many, or `all` of them.
+    /// Folds pieces if there are many, or `all` of them. Those for which there is no room stay where they are: a checkpoint takes less.
     pub(crate) async fn fold_pieces(&self, all: bool) -> Result<()> {
         let pieces = self.totals()?.piece_bytes;
         if pieces == 0 || (!all && pieces < self.budgets.fold_threshold_bytes()) {
             return Ok(());
         }
+        match self.fold_all_pieces().await {
+            Err(Error::NoSpace) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn fold_all_pieces(&self) -> Result<()> {
         let (mut from, end) = key::family(b'p', b"");
         let mut fold = Fold::default();
         // A file that cannot be read does not keep the others from being folded.
@@ -92,6 +99,9 @@ impl Volume {
     async fn write_fold(&self, fold: &mut Fold) -> Result<()> {
         let Fold { moves, locks } = std::mem::take(fold);
         if !moves.is_empty() {
+            // A small piece can take many times its size as a block.
+            let bytes = moves.iter().map(Move::bytes).sum();
+            self.space.grant_copies(bytes, self.store.statistics().overlay_bytes)?;
             drop(self.write_and_swing(&moves, Tier::Standard).await?.ticket);
         }
         drop(locks);

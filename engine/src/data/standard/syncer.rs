@@ -129,12 +129,10 @@ impl Syncer {
         let segment = batch.segment;
         let again = self.given_up.as_ref().is_some_and(|(given_up, _)| *given_up == segment);
         if !again && self.state.check().is_ok() {
-            let cut = match batch.offset {
-                0 => self.files.remove(segment),
-                durable => {
-                    batch.file.set_length(durable).map_err(Error::io("cannot cut", self.files.path(segment)))
-                }
-            };
+            // Also of a file that goes altogether: its writer has it open for a while, and what is in it takes room as long.
+            let cut = batch.file.set_length(batch.offset);
+            let cut = cut.map_err(Error::io("cannot cut", self.files.path(segment)));
+            let cut = if batch.offset == 0 { cut.and(self.files.remove(segment)) } else { cut };
             if let Err(error) = cut {
                 tracing::warn!(%segment, %error, "an unfinished batch stays until its segment is collected");
             }
