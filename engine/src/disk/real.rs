@@ -29,10 +29,7 @@ impl Disk for RealDisk {
                     None => Arc::new(file),
                 });
             }
-            OpenHow::DirectDurable => match open_direct(path, OFlags::DSYNC)? {
-                Some(file) => file,
-                None => open_with(path, OFlags::DSYNC)?,
-            },
+            OpenHow::DirectDurable => open_durable(path)?,
         };
         Ok(Arc::new(RealFile(file)))
     }
@@ -98,6 +95,14 @@ fn create_new(path: &Path) -> io::Result<File> {
 fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
     OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
+}
+
+/// Opens a file of which each write is durable when it returns.
+fn open_durable(path: &Path) -> io::Result<File> {
+    match open_direct(path, OFlags::DSYNC)? {
+        Some(file) => Ok(file),
+        None => open_with(path, OFlags::DSYNC),
+    }
 }
 
 /// Opens a file for direct I/O; `None` if its file system has none.
@@ -226,6 +231,8 @@ fn whole_pages(bytes: &[u8], offset: u64) -> Option<(&[u8], &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::fcntl_getfl;
+
     use super::super::{AlignedBuffer, direct_place};
     use super::*;
 
@@ -244,6 +251,31 @@ mod tests {
         let plain = disk.open(&path, OpenHow::Read).unwrap();
         assert_eq!(plain.read_at(&mut read, DIRECT_ALIGNMENT as u64).unwrap(), 8);
         assert_eq!(&read[..5], b"hello");
+    }
+
+    #[test]
+    fn each_write_to_a_direct_file_is_durable() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        RealDisk.open(&path, OpenHow::CreateNew).unwrap();
+        let flags = fcntl_getfl(open_durable(&path).unwrap()).unwrap();
+        assert!(flags.contains(OFlags::DSYNC), "{flags:?}");
+        let has_direct = open_direct(&path, OFlags::empty()).unwrap().is_some();
+        assert_eq!(flags.contains(OFlags::DIRECT), has_direct, "{flags:?}");
+    }
+
+    /// There is nothing to be synced, which the system says when it is asked.
+    #[test]
+    fn a_sync_reaches_the_system() {
+        let null = || RealFile(open_with(Path::new("/dev/null"), OFlags::empty()).unwrap());
+        let direct = null().0;
+        let stream = Stream { file: null(), direct, refused: AtomicBool::new(false) };
+        for synced in
+            [null().sync_data(), stream.sync_data(), RealDisk.sync_directory(Path::new("/proc/self"))]
+        {
+            assert_eq!(synced.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        RealDisk.sync_directory(tempfile::tempdir().unwrap().path()).unwrap();
     }
 
     /// Bytes where direct I/O takes those for that offset from, or a byte behind.

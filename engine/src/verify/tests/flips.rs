@@ -347,6 +347,24 @@ impl<'a> Case<'a> {
         }
         flips
     }
+
+    /// Puts whatever else is sealed in the place of each object.
+    async fn swap_objects(&self) -> usize {
+        let objects = self.home.objects();
+        let segments = self.files().into_iter().filter(|file| file.parent().unwrap().ends_with("segments"));
+        let others: Vec<PathBuf> = objects.iter().cloned().chain(segments).collect();
+        let mut swaps = 0;
+        for (object, other) in objects.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
+            if object != other {
+                let bytes = std::fs::read(other).unwrap();
+                let damaged =
+                    self.segment_is_damaged(Arc::new(RealDisk), segment_of(object), Some(bytes)).await;
+                assert!(damaged, "{} in the place of {}", other.display(), object.display());
+                swaps += 1;
+            }
+        }
+        swaps
+    }
 }
 
 /// Bytes between two flips: `TIDEFS_FLIP_STEP=1` flips all of them.
@@ -363,6 +381,7 @@ async fn every_flip_is_found(closed: bool) {
     println!("closed: {closed}: {flips} flips in files, {objects} in objects");
     case.cut_all().await;
     case.swap_all().await;
+    assert!(case.swap_objects().await > 0);
     // The whole verification finds what its parts find.
     for file in case.files() {
         let unused = case.unused_in(&file);
