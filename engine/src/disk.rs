@@ -14,7 +14,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use publish::{cannot_sync, keep_path, make_directory, publish, read_small, sync_parent};
+pub(crate) use publish::{
+    cannot_sync, keep_names, keep_path, make_directory, publish, read_small, sync_parent,
+};
 pub use real::RealDisk;
 
 /// A directory tree on stable storage.

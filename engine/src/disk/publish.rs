@@ -28,7 +28,12 @@ pub(crate) fn make_directory(disk: &dyn Disk, path: &Path) -> Result<()> {
 
 /// Makes a name and those of all directories above it durable: whoever made one of them may have been killed before he did so.
 pub(crate) fn keep_path(disk: &dyn Disk, path: &Path) -> Result<()> {
-    for name in path.ancestors().filter(|name| name.file_name().is_some()) {
+    keep_names(disk, path.ancestors().filter(|name| name.file_name().is_some()))
+}
+
+/// Makes names durable, each in its own directory.
+pub(crate) fn keep_names<'a>(disk: &dyn Disk, names: impl Iterator<Item = &'a Path>) -> Result<()> {
+    for name in names {
         match sync_parent(disk, name) {
             // Nobody made anything lately in a directory that he may not read, or that cannot be written.
             Err(Error::Io { source, .. }) if cannot_sync(source.kind()) => {}

@@ -32,6 +32,7 @@ struct State {
     sync_fails_at: Option<u64>,
     failing: Option<(&'static str, io::ErrorKind)>,
     capacity_bytes: Option<u64>,
+    full_at: Option<u64>,
     boot: u64,
     off: bool,
     random: u64,
@@ -88,7 +89,13 @@ impl SimulatedDisk {
 
     /// How much fits on the disk; no limit at first.
     pub(crate) fn set_capacity(&self, bytes: Option<u64>) {
-        self.0.lock().capacity_bytes = bytes;
+        let mut state = self.0.lock();
+        (state.capacity_bytes, state.full_at) = (bytes, None);
+    }
+
+    /// Lets the disk be full from a step on, until it is given a capacity.
+    pub(crate) fn fill_at(&self, step: u64) {
+        self.0.lock().full_at = Some(step);
     }
 
     /// Bytes in all files.
@@ -142,6 +149,7 @@ fn below(random: &mut u64, bound: usize) -> usize {
 impl State {
     fn on(mut self) -> SimulatedDisk {
         (self.off, self.power_fails_at, self.sync_fails_at, self.failing) = (false, None, None, None);
+        self.full_at = None;
         self.steps = 0;
         let reachable = self.names.reachable();
         for (inode, content) in self.contents.iter_mut().enumerate() {
@@ -162,6 +170,9 @@ impl State {
         self.steps += 1;
         self.trace = (self.trace ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
         self.off = self.power_fails_at == Some(self.steps);
+        if self.full_at.is_some_and(|at| self.steps >= at) {
+            (self.capacity_bytes, self.full_at) = (Some(self.used_bytes()), None);
+        }
         Ok(self.off)
     }
 
@@ -218,6 +229,10 @@ impl Disk for SimulatedDisk {
             }
             if !path.parent().is_some_and(|parent| state.names.is_directory(parent)) {
                 return Err(io::ErrorKind::NotFound.into());
+            }
+            // As a disk that has no room for a name.
+            if state.capacity_bytes.is_some_and(|capacity| state.used_bytes() >= capacity) {
+                return Err(io::ErrorKind::StorageFull.into());
             }
             state.contents.push(Content::default());
             let inode = state.contents.len() - 1;

@@ -293,8 +293,9 @@ impl FlushStep {
 /// Cuts a plan into records of bounded size. What fits into one record is one, so that it is there whole or not at all.
 fn steps(plan: &FlushPlan, addresses: &[BlockAddress]) -> Vec<FlushStep> {
     let extents: Vec<_> = plan.whole.iter().map(|whole| whole.block).zip(addresses.iter().copied()).collect();
+    let most = if broken(Broken::WriteSplit) { 1 } else { RECORD_EXTENTS_MAX };
     let mut steps: Vec<FlushStep> = extents
-        .chunks(RECORD_EXTENTS_MAX)
+        .chunks(most)
         .map(|chunk| FlushStep { extents: chunk.to_vec(), parts: VecDeque::new() })
         .collect();
     for (number, parts) in chunks_of_bytes(&plan.parts, RECORD_PIECE_BYTES_MAX).into_iter().enumerate() {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::permission;
 use crate::attributes::{FileKind, Timestamp};
+use crate::broken::{Broken, broken};
 use crate::buffer::{FlushJob, RangeMap};
 use crate::credential::Credential;
 use crate::error::{Error, Result};
@@ -72,7 +73,7 @@ impl Volume {
         let number = record.change + 1;
         let mut new = stored.clone();
         permission::clear_set_id(who, &mut new);
-        let reserves = number > stored.change_ceiling;
+        let reserves = number > stored.change_ceiling && !broken(Broken::ChangeNotReserved);
         if reserves {
             new.change_ceiling = number + CHANGE_RESERVATION;
         }

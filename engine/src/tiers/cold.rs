@@ -13,8 +13,8 @@
 pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod golden;
+mod local;
 mod location;
-mod staging;
 #[cfg(test)]
 mod tests;
 
@@ -40,8 +40,8 @@ use crate::identity::{FileSystemId, SegmentId};
 use crate::keys::KeyRing;
 use crate::threads::blocking;
 use crate::tiering::Requests;
+use local::LocalObjects;
 use location::Location;
-use staging::Staging;
 
 /// A request costs about as much as 64 KiB of transfer; a longer one delays the first byte too much.
 const RUN_LIMITS: RunLimits = RunLimits { gap_bytes_max: 64 * 1024, run_bytes_max: 1 << 20 };
@@ -52,7 +52,7 @@ const DIRECTORY_GUESS_BYTES: u64 = 128 * 1024;
 pub(crate) struct ColdTier {
     stack: Stack,
     location: Location,
-    staging: Staging,
+    local: LocalObjects,
     file_system: FileSystemId,
     keys: KeyRing,
     environment: Environment,
@@ -78,8 +78,8 @@ impl ColdTier {
         keys: &KeyRing,
     ) -> ColdTier {
         let location = Location::new(config, file_system);
-        let (stack, staging) = (Stack::new(objects, &environment), Staging::of(config));
-        ColdTier { stack, location, staging, file_system, keys: keys.clone(), environment }
+        let (stack, local) = (Stack::new(objects, &environment), LocalObjects::of(config));
+        ColdTier { stack, location, local, file_system, keys: keys.clone(), environment }
     }
 
     /// Finds out whether the store can do what tidefs needs; [`OpenError::ColdStore`] says what is wrong. Takes at most
@@ -89,7 +89,7 @@ impl ColdTier {
         self.environment.entropy.fill(&mut id);
         let name = SegmentId(id).to_string();
         // A start that was killed has left its probe there, and the file system has one owner.
-        self.staging.clear_folder(&self.location.probes()).await?;
+        self.local.clear_folder(&self.location.probes()).await?;
         let probed = probe::probe(self.stack.impatient.as_ref(), self.location.probes(), &name).await;
         probed.map_err(|fault| {
             let what = format!("{}: {fault}", self.location);
@@ -112,8 +112,9 @@ impl ColdTier {
             Err(error) => return Err(failed(&create, error)),
         }
         if !broken(Broken::ObjectNotVerified) {
-            self.verify(path, &content).await?;
+            self.verify(path.clone(), &content).await?;
         }
+        self.local.keep(&path).await?;
         Ok(addresses)
     }
 
@@ -139,10 +140,11 @@ impl ColdTier {
     /// Deletes a segment's object, and what an upload left of it that was interrupted; one that is gone is no error.
     pub(crate) async fn delete(&self, segment: SegmentId) -> Result<()> {
         let path = self.location.segment(segment);
-        self.staging.clear(&path).await?;
+        self.local.clear(&path).await?;
         let request = Request::Delete { path };
         match self.stack.store.call(&request).await {
             Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            Err(_) if broken(Broken::DeletionNotChecked) => Ok(()),
             // This one: others may go.
             Err(StoreError::Denied(reason) | StoreError::Refused(reason)) => {
                 tracing::debug!(%request, reason, "the object store refuses to delete");

@@ -13,7 +13,7 @@ use super::model::Model;
 use super::plan::{Chance, Op};
 use super::tree::{self, Kind, Node, Tree};
 use super::{Result, lost};
-use crate::attributes::SetAttributes;
+use crate::attributes::{SetAttributes, SetTime, Timestamp};
 use crate::credential::Credential;
 use crate::error::{self, Error, ErrorKind};
 use crate::file_system::{Authority, CreateMode, Created, Entry, FileSystem, Pin};
@@ -206,7 +206,9 @@ impl Client<'_> {
             Make::Directory => Kind::Directory { parent: directory, entries: Default::default() },
             Make::Symlink => Kind::Symlink(target.to_vec()),
         };
-        let node = Node { kind, links: attributes.links, mode: attributes.mode };
+        let owner = (attributes.uid, attributes.gid);
+        let (links, mode, atime) = (attributes.links, attributes.mode, attributes.atime);
+        let node = Node { kind, links, mode, owner, atime };
         let inode = attributes.inode;
         let sequence = self.change(|tree| tree::add(tree, (directory, &name), inode, node));
         if matches!(make, Make::File) {
@@ -296,7 +298,16 @@ impl Client<'_> {
             let nodes: Vec<InodeId> = model.tree().keys().copied().collect();
             nodes[usize::from(node) % nodes.len()]
         };
-        let set = SetAttributes { mode: Some(mode), ..SetAttributes::default() };
+        let owner = (mode % 7, mode / 7 % 5);
+        let (uid, gid) = (Some(owner.0), Some(owner.1));
+        let atime = Timestamp { seconds: i64::from(mode), nanoseconds: mode };
+        let set = SetAttributes {
+            mode: Some(mode),
+            uid,
+            gid,
+            atime: Some(SetTime::To(atime)),
+            ..SetAttributes::default()
+        };
         let done = self.fs.set_attributes(&Credential::root(), inode, &set, Authority::Mode).await;
         let exists = self.model.borrow().tree().contains_key(&inode);
         match done {
@@ -304,7 +315,9 @@ impl Client<'_> {
                 let (attributes, ticket) = pending.into_parts();
                 // It may be without a name and open elsewhere.
                 let sequence = self.change(|tree| {
-                    tree.entry(inode).and_modify(|node| node.mode = mode);
+                    tree.entry(inode).and_modify(|node| {
+                        (node.mode, node.owner, node.atime) = (mode, owner, atime);
+                    });
                 });
                 let next = self.acknowledged(&ticket, sequence).await?;
                 self.told(&next, &[(inode, attributes.change)]);

@@ -14,6 +14,16 @@ pub(super) struct History {
     first: usize,
     versions: VecDeque<Arc<Vec<u8>>>,
     promises: Vec<Promise>,
+    wholes: Vec<Whole>,
+}
+
+/// Bytes of a version that come with one record: all of them or none.
+#[derive(Debug, Clone)]
+struct Whole {
+    range: Range<usize>,
+    version: usize,
+    /// The record, once it is known.
+    sequence: Option<Sequence>,
 }
 
 /// From some record of the journal on, bytes are not older than some version.
@@ -35,7 +45,12 @@ enum Promised {
 
 impl History {
     pub(super) fn new(content: Vec<u8>) -> Self {
-        History { first: 0, versions: VecDeque::from([Arc::new(content)]), promises: Vec::new() }
+        History {
+            first: 0,
+            versions: VecDeque::from([Arc::new(content)]),
+            promises: Vec::new(),
+            wholes: Vec::new(),
+        }
     }
 
     /// What users see.
@@ -57,6 +72,18 @@ impl History {
         self.push(next)
     }
 
+    /// A write with one record, which may have been written as long as nobody says that the write failed.
+    pub(super) fn write_whole(&mut self, offset: usize, bytes: &[u8]) -> usize {
+        let version = self.write(offset, bytes);
+        self.wholes.push(Whole { range: offset..offset + bytes.len(), version, sequence: None });
+        version
+    }
+
+    /// A write failed, and may have been done in part.
+    pub(super) fn failed(&mut self, version: usize) {
+        self.wholes.retain(|whole| whole.version != version);
+    }
+
     pub(super) fn truncate(&mut self, size: usize) -> usize {
         let mut next = Vec::clone(self.now());
         next.resize(size, 0);
@@ -71,6 +98,9 @@ impl History {
 
     /// A record with these bytes of this version.
     pub(super) fn promise_bytes(&mut self, range: Range<usize>, version: usize, sequence: Sequence) {
+        if let Some(whole) = self.wholes.iter_mut().find(|whole| whole.version == version) {
+            whole.sequence = Some(sequence);
+        }
         self.promises.push(Promise { range, version, sequence, what: Promised::Bytes });
     }
 
@@ -95,6 +125,7 @@ impl History {
             self.first += 1;
         }
         self.promises.retain(|promise| promise.version >= oldest);
+        self.wholes.retain(|whole| whole.version > oldest);
     }
 
     /// Whether this may be what a crash left, when all records up to this one are there.
@@ -122,7 +153,34 @@ impl History {
             let (found, end) = (actual.len(), promise.range.end);
             return Err(format!("{found} bytes, but the file was written durably up to {end}"));
         }
-        self.check_bytes(actual, active())
+        self.check_bytes(actual, active())?;
+        self.check_wholes(actual, known)
+    }
+
+    /// What nobody promised is there as a whole or not at all.
+    fn check_wholes(&self, actual: &[u8], known: Sequence) -> Result<(), String> {
+        // The bytes of the others must be there.
+        let open = |whole: &&Whole| whole.sequence.is_none_or(|sequence| sequence > known);
+        for whole in self.wholes.iter().filter(open) {
+            let (mut old, mut new) = (None, None);
+            for at in whole.range.clone() {
+                let shows = |version: &Arc<Vec<u8>>| version.get(at) == actual.get(at);
+                let is_old = self.versions.range(..whole.version - self.first).any(shows);
+                let is_new = self.versions.range(whole.version - self.first..).any(shows);
+                match (is_old, is_new) {
+                    (true, false) => old = Some(at),
+                    (false, true) => new = Some(at),
+                    _ => {}
+                }
+            }
+            if let (Some(old), Some(new)) = (old, new) {
+                let range = &whole.range;
+                return Err(format!(
+                    "the change of {range:?} is there in part: byte {new} is new and {old} old"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_bytes<'a>(
@@ -155,6 +213,24 @@ impl History {
 #[cfg(test)]
 mod unit {
     use super::*;
+
+    #[test]
+    fn a_write_with_one_record_is_there_whole_or_not_at_all() {
+        let mut history = History::new(b"aaaa".to_vec());
+        let version = history.write_whole(1, b"bbbb");
+        assert!(history.check(b"aaaa", 5).is_ok() && history.check(b"abbbb", 5).is_ok());
+        for torn in [b"abba".as_slice(), b"aaab", b"abbb", b"aabbb"] {
+            assert!(history.check(torn, 5).is_err(), "{torn:?}");
+        }
+        // What follows may hide a part of it.
+        history.promise_bytes(1..5, version, 6);
+        history.write(2, b"c");
+        assert!(history.check(b"abcbb", 5).is_ok() && history.check(b"aacaa", 5).is_err());
+        assert!(history.check(b"aaaa", 5).is_ok() && history.check(b"aaaa", 6).is_err());
+        let version = history.write_whole(0, b"dd");
+        history.failed(version);
+        assert!(history.check(b"dbcbb", 6).is_ok());
+    }
 
     #[test]
     fn an_unstable_write_is_old_or_new_and_a_promised_one_is_new() {

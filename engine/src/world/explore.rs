@@ -24,6 +24,7 @@ fn last_look() -> Life {
         lag_percent: 0,
         sync_fails_at: None,
         room_bytes: None,
+        full_at: None,
         clock_back: 0,
         settles: true,
     }
@@ -104,6 +105,7 @@ fn smaller(plan: &Plan) -> Vec<Plan> {
         change(number, &|life| life.storm_percent = 0);
         change(number, &|life| life.lag_percent = 0);
         change(number, &|life| life.room_bytes = None);
+        change(number, &|life| life.full_at = None);
         change(number, &|life| life.sync_fails_at = None);
         change(number, &|life| life.clock_back = 0);
         change(number, &|life| life.settles = false);

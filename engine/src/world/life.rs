@@ -10,11 +10,10 @@ use super::clients::{Client, Trouble, read_all};
 use super::machine::Machine;
 use super::model::Model;
 use super::plan::{Chance, Crash, Life, NAMES};
-use super::tree::{self, Kind};
+use super::tree::{self, Kind, Tree};
 use super::{Failure, Result, lost};
 use crate::error;
 use crate::file_system::FileSystem;
-use crate::identity::InodeId;
 use crate::tiering::Tier;
 use crate::verify::{Depth, Severity, VerifyOptions, VerifyProgress};
 
@@ -35,7 +34,7 @@ pub(super) fn live(machine: &mut Machine, model: &mut Option<Model>, life: &Life
     }
     let trouble = Trouble {
         storm: life.storm_percent > 0,
-        full: life.room_bytes.is_some(),
+        full: life.room_bytes.is_some() || life.full_at.is_some(),
         syncs_fail: life.sync_fails_at.is_some(),
     };
     machine.run(seed, async {
@@ -75,7 +74,7 @@ async fn look(fs: &FileSystem, model: &mut Option<Model>) -> error::Result<Resul
     fs.release_orphans().await?;
     let found = tree::read(fs)?;
     let Some(model) = model else {
-        *model = Some(Model::new(found[&InodeId::ROOT].mode));
+        *model = Some(Model::new(found));
         return Ok(Ok(()));
     };
     let mut notes = BTreeMap::new();
@@ -101,6 +100,9 @@ async fn look(fs: &FileSystem, model: &mut Option<Model>) -> error::Result<Resul
         for inode in found.keys() {
             let change = fs.attributes(*inode).map_err(|error| Failure::Lost(error.to_string()))?.change;
             model.check_change(*inode, change)?;
+            if let Some(content) = contents.get(inode) {
+                model.check_shown(*inode, change, content)?;
+            }
         }
         Ok(())
     };
@@ -139,7 +141,10 @@ async fn work(
     let Some(model) = model else { return Ok(()) };
     machine.objects.storm(seed, life.storm_percent);
     machine.disk.set_capacity(life.room_bytes.map(|room| machine.disk.used_bytes() + room));
-    let shared = RefCell::new(std::mem::replace(model, Model::new(0)));
+    if let Some(step) = life.full_at {
+        machine.disk.fill_at(step);
+    }
+    let shared = RefCell::new(std::mem::replace(model, Model::new(Tree::new())));
     let clients = life.clients.len() as u64;
     let work = life.clients.iter().zip(0..).map(|(operations, number)| {
         let chance = Chance::new(seed ^ number << 40);

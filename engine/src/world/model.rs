@@ -1,9 +1,10 @@
 //! The oracle: what a file system is, small enough to be obviously right, with all that a crash may leave.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::content::{History, Sequence};
-use super::tree::{self, Tree};
+use super::tree::Tree;
 use super::{Result, lost};
 use crate::identity::InodeId;
 
@@ -22,17 +23,20 @@ pub(super) struct Model {
     pub(super) files: BTreeMap<InodeId, History>,
     /// The highest change number that somebody was told.
     changes: BTreeMap<InodeId, u64>,
+    /// The highest change number that was shown of a file, and the content with it.
+    shown: BTreeMap<InodeId, (u64, Arc<Vec<u8>>)>,
 }
 
 impl Model {
-    pub(super) fn new(root_mode: u32) -> Self {
+    pub(super) fn new(tree: Tree) -> Self {
         Model {
             sequence: 0,
             acknowledged: 0,
-            trees: vec![(0, tree::empty(root_mode))],
+            trees: vec![(0, tree)],
             notes: vec![(0, BTreeMap::new())],
             files: BTreeMap::new(),
             changes: BTreeMap::new(),
+            shown: BTreeMap::new(),
         }
     }
 
@@ -82,6 +86,27 @@ impl Model {
     pub(super) fn promised(&mut self, inode: InodeId, change: u64) {
         let known = self.changes.entry(inode).or_default();
         *known = change.max(*known);
+    }
+
+    /// Somebody was shown this change number of a file, with the content that it has now.
+    pub(super) fn shown(&mut self, inode: InodeId, change: u64) -> Result {
+        let now = Arc::clone(self.files[&inode].now());
+        self.check_shown(inode, change, &now)?;
+        let known = self.shown.entry(inode).or_insert_with(|| (change, Arc::clone(&now)));
+        if change > known.0 {
+            *known = (change, now);
+        }
+        Ok(())
+    }
+
+    /// A number stands for one content.
+    pub(super) fn check_shown(&self, inode: InodeId, change: u64, content: &[u8]) -> Result {
+        match self.shown.get(&inode) {
+            Some((known, shown)) if *known == change && shown.as_slice() != content => {
+                lost(format!("the change number {change} of inode {inode} was shown with another content"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a change number is found to be.
@@ -153,6 +178,7 @@ impl Model {
     ) {
         self.acknowledged = self.sequence;
         self.changes.retain(|inode, _| found.contains_key(inode));
+        self.shown.retain(|inode, _| found.contains_key(inode));
         self.trees = vec![(self.sequence, found)];
         self.notes = vec![(self.sequence, notes)];
         self.files = contents.into_iter().map(|(inode, content)| (inode, History::new(content))).collect();

@@ -27,6 +27,8 @@ pub(super) struct Life {
     pub(super) sync_fails_at: Option<u64>,
     /// Bytes that are free on the disk at the start.
     pub(super) room_bytes: Option<u64>,
+    /// The step at which the disk is full.
+    pub(super) full_at: Option<u64>,
     /// Seconds that the clock goes back when this life begins.
     pub(super) clock_back: i64,
     /// Whether the background work comes to its end before the clients begin, after which nothing may be left over.
@@ -229,6 +231,7 @@ impl Life {
             lag_percent: if chance.one_in(2) { u64::from(chance.below(101)) } else { 0 },
             sync_fails_at: chance.one_in(12).then(|| 1 + chance.number() % steps),
             room_bytes: chance.one_in(8).then(|| u64::from(chance.below(6 << 20))),
+            full_at: own.one_in(12).then(|| 1 + own.number() % steps),
             clock_back: if chance.one_in(6) { i64::from(chance.below(100_000)) } else { 0 },
             settles: chance.one_in(2),
         }

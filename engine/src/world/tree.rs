@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::attributes::FileKind;
+use crate::attributes::{Attributes, FileKind, Timestamp};
 use crate::credential::Credential;
 use crate::error;
 use crate::file_system::{Cookie, FileSystem};
@@ -16,6 +16,8 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) links: u32,
     pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    pub(super) atime: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +45,6 @@ fn entries_mut(tree: &mut Tree, directory: InodeId) -> &mut BTreeMap<Vec<u8>, In
         Kind::Directory { entries, .. } => entries,
         _ => panic!("inode {directory} is no directory"),
     }
-}
-
-/// A tree with an empty root.
-pub(super) fn empty(mode: u32) -> Tree {
-    let kind = Kind::Directory { parent: InodeId::ROOT, entries: BTreeMap::new() };
-    Tree::from([(InodeId::ROOT, Node { kind, links: 2, mode })])
 }
 
 pub(super) fn add(tree: &mut Tree, (directory, name): (InodeId, &[u8]), inode: InodeId, node: Node) {
@@ -113,8 +109,9 @@ pub(super) fn is_above(tree: &Tree, above: InodeId, below: InodeId) -> bool {
 pub(super) fn read(fs: &FileSystem) -> error::Result<Tree> {
     let mut tree = Tree::new();
     let root = fs.attributes(InodeId::ROOT)?;
-    let mut directories = vec![(InodeId::ROOT, InodeId::ROOT, root.links, root.mode)];
-    while let Some((directory, parent, links, mode)) = directories.pop() {
+    let mut directories = vec![(InodeId::ROOT, root)];
+    while let Some((parent, attributes)) = directories.pop() {
+        let directory = attributes.inode;
         let mut entries = BTreeMap::new();
         let mut after = Cookie(0);
         loop {
@@ -124,17 +121,14 @@ pub(super) fn read(fs: &FileSystem) -> error::Result<Tree> {
                 let attributes = &entry.attributes;
                 let kind = match attributes.kind {
                     FileKind::Directory => {
-                        directories.push((attributes.inode, directory, attributes.links, attributes.mode));
+                        directories.push((directory, attributes.clone()));
                         None
                     }
                     FileKind::Symlink => Some(Kind::Symlink(fs.read_link(attributes.inode)?.to_vec())),
                     _ => Some(Kind::File),
                 };
                 if let Some(kind) = kind {
-                    tree.insert(
-                        attributes.inode,
-                        Node { kind, links: attributes.links, mode: attributes.mode },
-                    );
+                    tree.insert(attributes.inode, node(kind, attributes));
                 }
                 entries.insert(entry.name.to_vec(), attributes.inode);
             }
@@ -142,7 +136,13 @@ pub(super) fn read(fs: &FileSystem) -> error::Result<Tree> {
                 break;
             }
         }
-        tree.insert(directory, Node { kind: Kind::Directory { parent, entries }, links, mode });
+        tree.insert(directory, node(Kind::Directory { parent, entries }, &attributes));
     }
     Ok(tree)
+}
+
+fn node(kind: Kind, attributes: &Attributes) -> Node {
+    let owner = (attributes.uid, attributes.gid);
+    let Attributes { links, mode, atime, .. } = *attributes;
+    Node { kind, links, mode, owner, atime }
 }

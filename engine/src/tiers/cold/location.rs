@@ -8,7 +8,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ClientConfigKey, ObjectStore, RetryConfig};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{RealDisk, make_directory};
 use crate::error::{Error, OpenError, Result};
 use crate::file_system::ColdStoreConfig;
 use crate::identity::{FileSystemId, SegmentId};
@@ -76,7 +76,7 @@ pub(super) fn open_store(config: &ColdStoreConfig) -> Result<Arc<dyn ObjectStore
     let unusable = |error: object_store::Error| Error::Open(OpenError::ColdStore { what: error.to_string() });
     match config {
         ColdStoreConfig::Directory(path) => {
-            RealDisk.create_directory(path).map_err(Error::io("cannot make", path))?;
+            make_directory(&RealDisk, path)?;
             let store = LocalFileSystem::new_with_prefix(path).map_err(unusable)?;
             Ok(Arc::new(store.with_fsync(true)))
         }

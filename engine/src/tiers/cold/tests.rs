@@ -103,7 +103,7 @@ fn on(store: &Arc<FaultyStore>) -> ColdTier {
     let config = ColdStoreConfig::Directory("/nowhere".into());
     let (file_system, environment) = (FileSystemId::from_random(FILE_SYSTEM), Environment::system());
     ColdTier {
-        staging: Staging::of(&config),
+        local: LocalObjects::none(),
         stack: Stack::new(store.clone(), &environment),
         location: Location::new(&config, file_system),
         file_system,

@@ -47,13 +47,19 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     pub(crate) objects: InMemory,
+    traffic: Arc<Traffic>,
+    lag: Arc<Mutex<Lag>>,
+    /// Until when the slow line is taken.
+    line: Arc<Mutex<Option<Instant>>>,
+}
+
+/// The requests and what happens to them.
+#[derive(Debug)]
+struct Traffic {
     plan: Mutex<VecDeque<Fault>>,
     habit: Mutex<Fault>,
     storm: Mutex<Storm>,
-    lag: Arc<Mutex<Lag>>,
     requests: AtomicUsize,
-    /// Until when the slow line is taken.
-    line: Arc<Mutex<Option<Instant>>>,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
 }
@@ -61,27 +67,25 @@ pub(crate) struct FaultyStore {
 impl FaultyStore {
     /// The faults of the first requests; the later ones pass.
     pub(crate) fn new(plan: &[Fault]) -> Arc<FaultyStore> {
-        Arc::new(FaultyStore {
-            objects: InMemory::new(),
+        let traffic = Arc::new(Traffic {
             plan: Mutex::new(plan.iter().copied().collect()),
             habit: Mutex::new(Fault::Pass),
             storm: Mutex::new(Storm { random: Random(1), percent: 0 }),
-            lag: Arc::default(),
             requests: AtomicUsize::new(0),
-            line: Arc::default(),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
-        })
+        });
+        Arc::new(FaultyStore { objects: InMemory::new(), traffic, lag: Arc::default(), line: Arc::default() })
     }
 
     /// What happens to every request after the plan.
     pub(crate) fn always(&self, habit: Fault) {
-        *self.habit.lock() = habit;
+        *self.traffic.habit.lock() = habit;
     }
 
     /// From now on so many of a hundred requests meet a fault, by the seed.
     pub(crate) fn storm(&self, seed: u64, percent: u64) {
-        *self.storm.lock() = Storm { random: Random(seed | 1), percent };
+        *self.traffic.storm.lock() = Storm { random: Random(seed | 1), percent };
     }
 
     /// From now on so many of a hundred objects that were put or deleted lately are listed as they were before, by the seed. Each
@@ -99,14 +103,16 @@ impl FaultyStore {
 
     /// Requests that arrived or tried to.
     pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+        self.traffic.requests.load(Ordering::Relaxed)
     }
 
     /// The most requests that were under way at once.
     pub(crate) fn under_way_max(&self) -> usize {
-        self.under_way_max.load(Ordering::Relaxed)
+        self.traffic.under_way_max.load(Ordering::Relaxed)
     }
+}
 
+impl Traffic {
     /// Counts the request, and does the part of its fault that comes before it takes effect.
     async fn arrive(&self) -> Result<Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -239,7 +245,7 @@ impl fmt::Display for FaultyStore {
 #[async_trait]
 impl ObjectStore for FaultyStore {
     async fn put_opts(&self, path: &Path, content: PutPayload, mut options: PutOptions) -> Result<PutResult> {
-        let fault = self.arrive().await?;
+        let fault = self.traffic.arrive().await?;
         let bytes = bytes::Bytes::from(content);
         let kept = if fault == Fault::Truncate { bytes.slice(..bytes.len() / 2) } else { bytes };
         if let Fault::Slow(rate) = fault {
@@ -257,7 +263,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, path: &Path, mut options: GetOptions) -> Result<GetResult> {
-        let fault = self.arrive().await?;
+        let fault = self.traffic.arrive().await?;
         if fault == Fault::Disobey {
             options.range = None;
         }
@@ -289,29 +295,40 @@ impl ObjectStore for FaultyStore {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let (objects, lag) = (self.objects.clone(), Arc::clone(&self.lag));
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (objects, lag, traffic) =
+            (self.objects.clone(), Arc::clone(&self.lag), Arc::clone(&self.traffic));
         let each = move |path: Result<Path>| {
-            let (objects, lag) = (objects.clone(), Arc::clone(&lag));
+            let (objects, lag, traffic) = (objects.clone(), Arc::clone(&lag), Arc::clone(&traffic));
             async move {
                 let path = path?;
+                let fault = traffic.arrive().await?;
                 let before = objects.head(&path).await;
                 objects.delete(&path).await?;
                 if let Ok(before) = before {
                     lag.lock().note(&path, Some(before));
                 }
-                Ok(path)
+                answer(fault, path)
             }
         };
         paths.then(each).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
         let (objects, lag, prefix) = (self.objects.clone(), Arc::clone(&self.lag), prefix.cloned());
+        let traffic = Arc::clone(&self.traffic);
         let listed = async move {
+            let fault = traffic.arrive().await?;
             let objects: Vec<_> = objects.list(prefix.as_ref()).try_collect().await?;
-            Ok::<_, Error>(futures::stream::iter(lag.lock().stale(prefix.as_ref(), objects)).map(Ok))
+            let objects = lag.lock().stale(prefix.as_ref(), objects);
+            // Some of it has come when the connection breaks.
+            let come = if matches!(fault, Fault::LoseReply | Fault::Truncate) {
+                objects.len() / 2
+            } else {
+                objects.len()
+            };
+            let end = (come < objects.len() || fault == Fault::LoseReply)
+                .then(|| Err(broken(HttpErrorKind::Interrupted)));
+            Ok::<_, Error>(futures::stream::iter(objects.into_iter().take(come).map(Ok).chain(end)))
         };
         futures::stream::once(listed).try_flatten().boxed()
     }

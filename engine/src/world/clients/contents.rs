@@ -35,10 +35,19 @@ impl Client<'_> {
                 };
                 let next = self.acknowledged(&ticket, sequence).await?;
                 self.told(&next, &[(inode, attributes.change)]);
+                self.shown(&next, inode, attributes.change)?;
                 Ok(next)
             }
             Err(error) => self.refused(&error, !self.exists(inode)),
         }
+    }
+
+    /// The change number of a file after a change of its content that nobody else makes.
+    fn shown(&self, next: &Next, inode: InodeId, change: u64) -> Result {
+        if let Next::GoOn = next {
+            self.model.borrow_mut().shown(inode, change)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn write(
@@ -60,7 +69,14 @@ impl Client<'_> {
             .collect();
         let before = self.model.borrow().files[&inode].now().clone();
         // It may be seen from now on.
-        let version = self.model.borrow_mut().files.get_mut(&inode).unwrap().write(offset, &bytes);
+        let version = {
+            let mut model = self.model.borrow_mut();
+            let history = model.files.get_mut(&inode).unwrap();
+            match stability {
+                Stability::Unstable => history.write(offset, &bytes),
+                _ => history.write_whole(offset, &bytes),
+            }
+        };
         let who = Credential::root();
         let written = self.fs.write(&who, inode, offset as u64, Bytes::from(bytes), stability).await;
         match written {
@@ -78,16 +94,27 @@ impl Client<'_> {
                 let acknowledged = if stability == Stability::FileSync { sequence } else { 0 };
                 let next = self.acknowledged(&written.ticket, acknowledged).await?;
                 match change {
-                    Ok(change) => self.told(&next, &[(inode, change)]),
+                    Ok(change) => {
+                        self.told(&next, &[(inode, change)]);
+                        self.shown(&next, inode, change)?;
+                    }
                     Err(error) => return self.refused(&error, !self.exists(inode)),
                 }
                 Ok(next)
             }
             Err(error) => {
                 let next = self.refused(&error, !self.exists(inode))?;
+                self.failed(&next, inode, version);
                 self.look_again(inode, &before).await?;
                 Ok(next)
             }
+        }
+    }
+
+    /// A write failed; one that a crash interrupted did not.
+    fn failed(&self, next: &Next, inode: InodeId, version: usize) {
+        if matches!(next, Next::GoOn) {
+            self.model.borrow_mut().files.get_mut(&inode).unwrap().failed(version);
         }
     }
 
@@ -203,7 +230,7 @@ impl Client<'_> {
         let version = {
             let mut model = self.model.borrow_mut();
             let history = model.files.get_mut(&inode).unwrap();
-            if bytes.is_empty() { history.version() } else { history.write(offset, bytes) }
+            if bytes.is_empty() { history.version() } else { history.write_whole(offset, bytes) }
         };
         match change.await {
             Ok(ticket) => {
@@ -220,6 +247,7 @@ impl Client<'_> {
             }
             Err(error) => {
                 let next = self.refused(&error, true)?;
+                self.failed(&next, inode, version);
                 self.look_again(inode, &before).await?;
                 Ok(next)
             }

@@ -1,7 +1,9 @@
 //! The cases that break others, each by name, with a crash at every step of it.
 
+use super::super::Failure;
 use super::super::explore::{steps_of, try_run};
 use super::super::plan::{Crash, End, IndexFate, Life, Op, Plan};
+use crate::broken::Broken;
 use crate::file_system::Stability;
 use crate::tiering::Tier;
 
@@ -23,6 +25,7 @@ fn life(clients: &[&[Op]]) -> Life {
         lag_percent: 0,
         sync_fails_at: None,
         room_bytes: None,
+        full_at: None,
         clock_back: 0,
         settles: false,
     }
@@ -38,18 +41,48 @@ fn check(plan: &Plan) {
     }
 }
 
-/// Crashes at every step of a life, by a loss of power and by a kill in turn.
+/// Crashes at every step of a life, by a loss of power and by a kill.
 fn crash_at_every_step(before: &[&[Op]], script: &[&[Op]]) {
     let before = Life { end: End { how: Crash::Stop, ..life(before).end }, ..life(before) };
     let whole = plan(1, vec![before, life(script)]);
     let steps = steps_of(&whole, 1);
     assert!(steps > 20, "{steps}");
     for step in 1..=steps {
-        let mut crashed = plan(step, whole.lives.clone());
-        let how = if step % 3 == 0 { Crash::Kill } else { Crash::PowerFailure };
-        crashed.lives[1].end = End { step, how, index: IndexFate::Stays };
-        check(&crashed);
+        for how in [Crash::PowerFailure, Crash::Kill] {
+            let mut crashed = plan(step, whole.lives.clone());
+            crashed.lives[1].end = End { step, how, index: IndexFate::Stays };
+            check(&crashed);
+        }
     }
+}
+
+/// Each operation that no case with a name of its own has.
+#[test]
+fn a_crash_at_every_step_of_the_other_operations() {
+    let at = |name| Op::Create { directory: 0, name };
+    let directory = |directory, name| Op::MakeDirectory { directory, name };
+    let before: &[Op] = &[FILE, SMALL, at(1), directory(0, 2), directory(1, 0)];
+    let names = [
+        directory(0, 3),
+        Op::MakeSymlink { directory: 1, name: 1 },
+        Op::Link { file: 0, directory: 1, name: 2 },
+        // A directory goes into another one, and one goes.
+        Op::Rename { from: 1, name: 0, to: 0, new: 4 },
+        Op::Rename { from: 0, name: 3, to: 1, new: 0 },
+        Op::Remove { directory: 0, name: 4 },
+        Op::Remove { directory: 0, name: 0 },
+    ];
+    crash_at_every_step(&[before], &[&names]);
+    let attributes = [
+        Op::SetMode { node: 0, mode: 0o750 },
+        Op::SetMode { node: 1, mode: 0o604 },
+        Op::Note { key: 0, value: 7 },
+        Op::Truncate { file: 0, size: 150_000 },
+        Op::Write { file: 0, offset: 140_000, length: 5000, stability: Stability::FileSync },
+        Op::Note { key: 0, value: 8 },
+        Op::Verify,
+    ];
+    crash_at_every_step(&[before], &[&attributes]);
 }
 
 #[test]
@@ -117,6 +150,23 @@ fn a_crash_during_the_recovery_from_a_crash() {
     }
 }
 
+/// Also when the crash before that one came at another moment.
+#[test]
+fn a_crash_during_the_recovery_from_a_crash_at_any_step() {
+    let mut first = life(&[&[FILE, LARGE, COMMIT, SMALL, AGE, SMALL, Op::Checkpoint, REMOVE]]);
+    let steps = steps_of(&plan(7, vec![first.clone()]), 0);
+    for step in (1..=steps).step_by(3) {
+        first.end.step = step;
+        for (again, how) in
+            [(3, Crash::Kill), (step % 23 + 1, Crash::PowerFailure), (step % 41 + 1, Crash::Kill)]
+        {
+            let mut crashed = plan(step, vec![first.clone(), life(&[]), life(&[])]);
+            crashed.lives[1].end = End { step: again, how, index: IndexFate::Stays };
+            check(&crashed);
+        }
+    }
+}
+
 #[test]
 fn an_index_that_is_deleted_damaged_or_older_than_the_checkpoint() {
     let more = &[LARGE, COMMIT, SMALL, Op::Checkpoint, SMALL, Op::Checkpoint];
@@ -155,7 +205,21 @@ fn a_journal_that_is_full() {
 fn a_disk_that_is_full_at_any_step() {
     let script: &[&[Op]] =
         &[&[FILE, LARGE, COMMIT, SMALL, Op::Checkpoint, AGE, LARGE, COMMIT, REMOVE, LATER]];
-    for room in (0..8 << 20).step_by(200 << 10) {
+    let steps = steps_of(&plan(8, vec![life(script)]), 0);
+    for step in 1..=steps {
+        let full = Life { full_at: Some(step), ..life(script) };
+        check(&plan(step, vec![full.clone(), Life { settles: true, ..life(&[]) }]));
+        let mut stopped = full;
+        stopped.end.how = Crash::Stop;
+        check(&plan(step, vec![stopped]));
+    }
+}
+
+#[test]
+fn a_disk_with_any_room_left() {
+    let script: &[&[Op]] =
+        &[&[FILE, LARGE, COMMIT, SMALL, Op::Checkpoint, AGE, LARGE, COMMIT, REMOVE, LATER]];
+    for room in (0..8 << 20).step_by(400 << 10) {
         let full = Life { room_bytes: Some(room), ..life(script) };
         check(&plan(room, vec![full.clone(), Life { settles: true, ..life(&[]) }]));
         let mut stopped = full;
@@ -175,6 +239,17 @@ fn a_sync_that_fails_at_any_step() {
             check(&plan(step, vec![failing, life(&[&[SMALL]]), life(&[])]));
         }
     }
+}
+
+#[test]
+fn an_object_whose_deletion_fails_is_not_forgotten() {
+    let end = End { how: Crash::Stop, ..life(&[]).end };
+    let before = Life { end, ..life(&[&[FILE, LARGE, COMMIT, AGE]]) };
+    let storm = Life { storm_percent: 95, end, ..life(&[&[REMOVE, LATER, LATER, LATER]]) };
+    let whole = plan(9, vec![before, storm]);
+    check(&whole);
+    let noticed = try_run(&Plan { broken: Some(Broken::DeletionNotChecked), ..whole });
+    assert!(matches!(noticed, Err(Failure::Leaked(_))), "{noticed:?}");
 }
 
 #[test]
