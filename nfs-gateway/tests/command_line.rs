@@ -1,80 +1,13 @@
 //! The built program: exit statuses, messages, and what a failed start leaves behind.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead, BufReader};
+#[cfg(test)]
+mod program;
+
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
 
-/// A home of its own for each test, so that neither settings nor keys of the machine matter.
-struct Home {
-    directory: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Home { directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidefs"));
-        command.args(line.split_whitespace()).env_clear().env("HOME", self.directory.path());
-        command.current_dir(self.directory.path());
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.command(line).output().unwrap()
-    }
-
-    /// Status and standard error of a command that fails.
-    fn failure(&self, line: &str) -> (i32, String) {
-        let output = self.run(line);
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-    }
-
-    fn key(&self) -> PathBuf {
-        self.path(".config/tidefs/tidefs.key")
-    }
-}
-
-/// A server that ends with the test.
-struct Served(Child);
-
-impl Served {
-    fn start(home: &Home) -> Served {
-        Served::start_with(home, "")
-    }
-
-    fn start_with(home: &Home, flags: &str) -> Served {
-        let mut child = home
-            .command(&format!("serve --data data --listen 127.0.0.1:0 {flags}"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "tidefs: ready"), "the server ended before it was ready");
-        Served(child)
-    }
-
-    fn terminate(mut self) -> Option<i32> {
-        let id = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use program::{Home, Served, json};
 
 #[test]
 fn usage_is_2_and_failure_is_1() {
@@ -149,8 +82,7 @@ fn a_server_is_asked_tuned_and_stopped() {
     let mode = |path: PathBuf| std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap()) & 0o777;
     assert_eq!((mode(home.key()), mode(home.path("data/control.sock"))), (0o600, 0o600));
 
-    let status: serde_json::Value =
-        serde_json::from_slice(&home.run("status --data data --json").stdout).unwrap();
+    let status = home.status();
     for pointer in [
         "/tiers/0/name",
         "/tiers/0/bytes",
@@ -184,8 +116,8 @@ fn a_server_is_asked_tuned_and_stopped() {
     let server = Served::start(&home);
     let shown = String::from_utf8(home.run("lifecycle show --data data").stdout).unwrap();
     assert!(shown.contains("to-ia 12h"), "{shown}");
-    drop(server);
-    // Killed: the socket is stale, and the next start replaces it.
+    server.kill();
+    // The socket is stale, and the next start replaces it.
     assert!(home.path("data/control.sock").exists());
     assert_eq!(Served::start(&home).terminate(), Some(0));
 }
@@ -242,11 +174,6 @@ fn write_secret(path: PathBuf, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn generations(shown: &serde_json::Value) -> Vec<u64> {

@@ -111,3 +111,22 @@ fn the_lock_file_of_the_fuzz_targets_knows_what_the_crates_need() -> Result<()> 
     }
     Ok(())
 }
+
+/// A promise is held by a test, and not by a name that a test once had.
+#[test]
+fn every_test_that_the_page_of_durability_names_is_there() -> Result<()> {
+    let page = fs::read_to_string(workspace()?.join("docs/durability.md"))?;
+    let is_function = |word: &&str| {
+        word.matches('_').count() > 2
+            && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
+    let named: Vec<&str> = page.split('`').filter(is_function).collect();
+    ensure!(named.len() > 20, "docs/durability.md names only {} tests", named.len());
+    let sources = sources()?;
+    for name in named {
+        let declared = format!("fn {name}(");
+        let found = sources.iter().any(|(_, text)| text.contains(&declared));
+        ensure!(found, "docs/durability.md names the test `{name}`, which is nowhere");
+    }
+    Ok(())
+}
