@@ -14,6 +14,10 @@ pub const BLOCK_BYTES: u64 = 64 * 1024;
 /// Bytes of a unit: where blocks may start, and what a block holds where a file is written at random. The page of the clients, so that
 /// a random write of theirs touches one block.
 pub const UNIT_BYTES: u64 = 4096;
+/// Bytes that `df` shows as the size of a file system: as EFS does, 2^63 bytes less 1 MiB.
+pub const FILE_SYSTEM_BYTES: u64 = (1 << 63) - (1 << 20);
+/// Files that `df -i` shows as the size of a file system: nothing ends there, but a client wants a number.
+pub const FILE_SYSTEM_FILES: u64 = 1 << 50;
 /// Bytes in one read or write: what the Linux client sends at most.
 pub const TRANSFER_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the smallest journal file: large enough for a record of [`RECORD_BYTES_MAX`].
@@ -45,6 +49,12 @@ pub const RESEAL_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
 /// Data keys in one file system at a time: one that seals, and those that a rotation under way still needs. More rotations at once
 /// only make the re-sealing start over.
 pub const KEY_GENERATIONS_MAX: usize = 16;
+/// Bytes in a key file or in the file of a passphrase: a hundred times what either needs, so that another file is not taken for one.
+pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Files that a verification names for one finding: a packed segment may hit tens of thousands, and nobody reads more.
+pub const FINDING_FILES_MAX: usize = 1000;
+/// Directories above a file that a verification names: twice what a path of `PATH_MAX` of Linux can have. A deeper file is named by its inode.
+pub const NAMED_DEPTH_MAX: usize = 4096;
 /// Bytes of a bundle of the index, the unit that is opened for a look-up and sealed for a change: a dozen entries. Larger ones
 /// make the index smaller in memory and faster to start, and random changes dearer.
 pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;

@@ -4,6 +4,6 @@ mod auth;
 mod message;
 mod record;
 
-pub(crate) use auth::{Credentials, Principal};
+pub(crate) use auth::{Credentials, GROUPS_MAX, MACHINE_NAME_BYTES_MAX, Principal};
 pub(crate) use message::{AcceptStatus, AuthStatus, Call, CallError, Rejection, accepted, rejected};
 pub(crate) use record::{RecordError, Records};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-const LENGTH_MAX: u64 = 64 * 1024;
+use crate::limits::SECRET_FILE_BYTES_MAX;
 
 /// Why such a file cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
     if mode & 0o077 != 0 {
         return Err(Fault::ReadableByOthers(mode));
     }
-    if metadata.len() > LENGTH_MAX {
+    if metadata.len() > SECRET_FILE_BYTES_MAX {
         return Err(Fault::Unusable("it is too long"));
     }
     std::fs::read(path).map(Zeroizing::new).map_err(|_| Fault::Unusable("it cannot be read"))

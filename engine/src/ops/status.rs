@@ -2,24 +2,20 @@
 
 use crate::error::Result;
 use crate::file_system::Space;
+use crate::limits::{FILE_SYSTEM_BYTES, FILE_SYSTEM_FILES};
 use crate::records::key;
 use crate::tiering::{Backlog, Health, HealthState, JournalStatus, Status, Tier, TierStatus};
 use crate::volume::{Look, Volume};
-
-/// What `df` shows as the size of the file system: as EFS does, 2^63 bytes less 1 MiB.
-const TOTAL_BYTES: u64 = (1 << 63) - (1 << 20);
-/// What `df -i` shows.
-const TOTAL_FILES: u64 = 1 << 50;
 
 impl Volume {
     pub(crate) fn space_usage(&self) -> Result<Space> {
         let totals = self.totals()?;
         let used = totals.standard_bytes + totals.cold_bytes + totals.piece_bytes + self.buffer.bytes();
         Ok(Space {
-            total_bytes: TOTAL_BYTES,
-            free_bytes: TOTAL_BYTES.saturating_sub(used),
-            total_files: TOTAL_FILES,
-            free_files: TOTAL_FILES.saturating_sub(totals.inodes),
+            total_bytes: FILE_SYSTEM_BYTES,
+            free_bytes: FILE_SYSTEM_BYTES.saturating_sub(used),
+            total_files: FILE_SYSTEM_FILES,
+            free_files: FILE_SYSTEM_FILES.saturating_sub(totals.inodes),
         })
     }
 

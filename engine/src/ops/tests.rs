@@ -3,6 +3,7 @@
 mod ages;
 mod cases;
 mod invariants;
+mod limits;
 mod pieces;
 mod random;
 mod steady;

@@ -11,13 +11,9 @@ use super::report::{Finding, VerifyReport};
 use super::structure::{Found, each_row};
 use crate::error::Result;
 use crate::identity::{ContentId, InodeId, SegmentId};
+use crate::limits::{FINDING_FILES_MAX, NAMED_DEPTH_MAX};
 use crate::records::{Content, Dentry, Extent, Inode, key};
 use crate::volume::Look;
-
-/// Files that are named for one finding.
-const NAMES_MAX: usize = 1000;
-/// Directories above a file that are looked up.
-const DEPTH_MAX: usize = 4096;
 
 /// The report.
 pub(super) fn name(look: &(dyn Look + Sync), found: Found) -> VerifyReport {
@@ -60,7 +56,7 @@ impl Names {
                     && segments.contains(&extent.address.segment)
                 {
                     let contents = self.contents_of.entry(extent.address.segment).or_default();
-                    if contents.len() < NAMES_MAX {
+                    if contents.len() < FINDING_FILES_MAX {
                         contents.insert(content);
                     }
                 }
@@ -89,7 +85,7 @@ impl Names {
             let parents: BTreeSet<InodeId> = parents.collect();
             inodes = parents.into_iter().filter(|parent| !self.entry_of.contains_key(parent)).collect();
             inodes.remove(&InodeId::ROOT);
-            if inodes.len() <= DEPTH_MAX {
+            if inodes.len() <= NAMED_DEPTH_MAX {
                 self.climb(look, std::mem::take(&mut inodes))?;
             }
         }
@@ -110,7 +106,7 @@ impl Names {
     /// The entries of directories, by way of their parents: few enough to look into each of them.
     fn climb(&mut self, look: &(dyn Look + Sync), directories: BTreeSet<InodeId>) -> Result<()> {
         for mut directory in directories {
-            for _ in 0..DEPTH_MAX {
+            for _ in 0..NAMED_DEPTH_MAX {
                 if directory == InodeId::ROOT || self.entry_of.contains_key(&directory) {
                     break;
                 }
@@ -142,7 +138,7 @@ impl Names {
         let contents = contents.into_iter().flatten().copied().chain(problem.content());
         inodes.extend(contents.filter_map(|content| self.inode_of.get(&content)));
         let mut files: Vec<String> =
-            inodes.into_iter().take(NAMES_MAX).map(|inode| self.path(look, inode)).collect();
+            inodes.into_iter().take(FINDING_FILES_MAX).map(|inode| self.path(look, inode)).collect();
         if let Problem::EntryWithoutInode { directory, name, .. }
         | Problem::EntryMisplaced { directory, name, .. } = problem
         {
@@ -157,7 +153,7 @@ impl Names {
         let mut at = inode;
         while at != InodeId::ROOT {
             match self.entry_of.get(&at) {
-                Some((parent, name)) if parts.len() < DEPTH_MAX => {
+                Some((parent, name)) if parts.len() < NAMED_DEPTH_MAX => {
                     parts.push(String::from_utf8_lossy(name).into_owned());
                     at = *parent;
                 }

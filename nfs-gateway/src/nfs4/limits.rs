@@ -24,6 +24,14 @@ pub(crate) const STATES_PER_CLIENT_MAX: usize = 262_144;
 pub(crate) const RANGES_PER_OWNER_MAX: usize = 16_384;
 /// Bytes in the name of a client or of an owner (NFS4_OPAQUE_LIMIT).
 pub(crate) const OPAQUE_BYTES_MAX: usize = 1024;
+/// Bytes in a file handle (NFS4_FHSIZE).
+pub(crate) const HANDLE_BYTES_MAX: usize = 128;
+/// Bytes in the target of a symbolic link that are read: the engine refuses longer ones than its own limit with an error that says so.
+pub(crate) const LINK_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Algorithms that an EXCHANGE_ID with SSV names: a handful exist, and SSV is refused all the same.
+pub(crate) const ALGORITHMS_MAX: usize = 32;
+/// Flavors for callbacks that a CREATE_SESSION names: three exist, and there are no callbacks.
+pub(crate) const CALLBACK_FLAVORS_MAX: usize = 16;
 /// Bytes in the tag of a compound: nobody sends more than a word.
 pub(crate) const TAG_BYTES_MAX: usize = 1024;
 /// Words of an attribute bitmap: three are defined; a client from the future may send some more.

@@ -81,5 +81,7 @@ pub(crate) const AUTH_SYS: u32 = 1;
 const AUTH_TLS: u32 = 7;
 /// RFC 5531 §8.2.
 const AUTH_BYTES_MAX: usize = 400;
-const MACHINE_NAME_BYTES_MAX: usize = 255;
-const GROUPS_MAX: usize = 16;
+/// RFC 5531, appendix A.
+pub(crate) const MACHINE_NAME_BYTES_MAX: usize = 255;
+/// The same: of a user who is in more groups a client names only so many.
+pub(crate) const GROUPS_MAX: usize = 16;

@@ -3,7 +3,7 @@
 use super::OpResult;
 use crate::nfs4::attributes::Bitmap;
 use crate::nfs4::compound::Compound;
-use crate::nfs4::limits::OPAQUE_BYTES_MAX;
+use crate::nfs4::limits::{ALGORITHMS_MAX, OPAQUE_BYTES_MAX};
 use crate::nfs4::recovery::record_key;
 use crate::nfs4::state::{ClientId, ExchangeId, Registration};
 use crate::nfs4::status::Status;
@@ -106,4 +106,3 @@ const FLAGS_OF_CLIENTS: u32 = 0x0007_0103 | FLAG_UPDATE;
 const FLAG_NO_PNFS: u32 = 0x0001_0000;
 const FLAG_UPDATE: u32 = 0x4000_0000;
 const FLAG_CONFIRMED: u32 = 0x8000_0000;
-const ALGORITHMS_MAX: usize = 32;

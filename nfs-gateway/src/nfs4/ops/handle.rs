@@ -2,6 +2,7 @@
 
 use super::OpResult;
 use crate::nfs4::compound::Compound;
+use crate::nfs4::limits::HANDLE_BYTES_MAX;
 use crate::nfs4::status::Status;
 use crate::xdr::Writer;
 
@@ -36,6 +37,3 @@ impl Compound<'_> {
         Ok(())
     }
 }
-
-/// NFS4_FHSIZE.
-const HANDLE_BYTES_MAX: usize = 128;

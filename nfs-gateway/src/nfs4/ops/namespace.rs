@@ -5,6 +5,7 @@ use engine::{DeviceNumber, Entry, FileKind};
 use super::{OpResult, encode_change};
 use crate::nfs4::attributes::{decode_settable, read_fattr};
 use crate::nfs4::compound::{Compound, directory_of};
+use crate::nfs4::limits::LINK_TEXT_BYTES_MAX;
 use crate::nfs4::name::decode_name;
 use crate::nfs4::status::Status;
 use crate::xdr::{Reader, Writer};
@@ -99,6 +100,3 @@ impl Compound<'_> {
         Ok(())
     }
 }
-
-/// Longer targets are refused by the engine with their own error.
-const LINK_TEXT_BYTES_MAX: usize = 64 * 1024;

@@ -2,9 +2,10 @@
 
 use super::OpResult;
 use crate::nfs4::compound::Compound;
-use crate::nfs4::limits::OPAQUE_BYTES_MAX;
+use crate::nfs4::limits::{CALLBACK_FLAVORS_MAX, OPAQUE_BYTES_MAX};
 use crate::nfs4::state::{ChannelAttributes, ClientId, CreateSession, SessionId, SessionRequest};
 use crate::nfs4::status::Status;
+use crate::rpc::{GROUPS_MAX, MACHINE_NAME_BYTES_MAX};
 use crate::xdr::{Reader, Writer, XdrError};
 
 impl Compound<'_> {
@@ -101,7 +102,7 @@ fn encode_channel(out: &mut Writer, channel: &ChannelAttributes) {
 
 /// `callback_sec_parms4<>`: there are no callbacks to secure.
 fn skip_callback_security(reader: &mut Reader) -> Result<(), XdrError> {
-    for _ in 0..reader.count(FLAVORS_MAX)? {
+    for _ in 0..reader.count(CALLBACK_FLAVORS_MAX)? {
         match reader.u32()? {
             AUTH_NONE => {}
             AUTH_SYS => {
@@ -125,9 +126,6 @@ fn skip_callback_security(reader: &mut Reader) -> Result<(), XdrError> {
 const AUTH_NONE: u32 = 0;
 const AUTH_SYS: u32 = 1;
 const RPCSEC_GSS: u32 = 6;
-const FLAVORS_MAX: usize = 16;
-const GROUPS_MAX: usize = 16;
-const MACHINE_NAME_BYTES_MAX: usize = 255;
 /// `channel_dir_from_client4` and `channel_dir_from_server4`.
 const FORE: u32 = 1;
 const BACK: u32 = 2;
