@@ -55,6 +55,10 @@ pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 pub const FINDING_FILES_MAX: usize = 1000;
 /// Directories above a file that a verification names: twice what a path of `PATH_MAX` of Linux can have. A deeper file is named by its inode.
 pub const NAMED_DEPTH_MAX: usize = 4096;
+/// Files that one line of the status names: a line is for a glance, the log and `tidefs verify` have all of them.
+pub const STATUS_FILES_NAMED: usize = 5;
+/// Files whose damage a read has met that are remembered, the last ones: for one that was forgotten the log has another line.
+pub const DAMAGED_FILES_KEPT: usize = 64;
 /// Bytes of a bundle of the index, the unit that is opened for a look-up and sealed for a change: a dozen entries. Larger ones
 /// make the index smaller in memory and faster to start, and random changes dearer.
 pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;

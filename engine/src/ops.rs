@@ -5,6 +5,7 @@ mod age;
 mod attributes;
 mod clone;
 mod create;
+pub(crate) mod damage;
 pub(crate) mod entries;
 mod flush;
 mod holes;

@@ -25,6 +25,7 @@ use crate::journal::Ticket;
 use crate::keys::{DirectoryLock, KeyKeeper};
 use crate::metadata::Store;
 use crate::ops::access_log::AccessLog;
+use crate::ops::damage::MetDamage;
 use crate::records::Inode;
 use crate::tiers::ColdTier;
 use crate::upkeep::{Collector, Reseal, Upkeep};
@@ -70,6 +71,8 @@ pub(crate) struct Volume {
     pub(crate) last_release: parking_lot::Mutex<Option<std::time::Duration>>,
     /// What it does by itself.
     pub(crate) upkeep: Upkeep,
+    /// What reads could not read.
+    pub(crate) damage: MetDamage,
     /// Reads all data now and then.
     pub(crate) scrub: crate::upkeep::Scrub,
     /// How far the sealing under a new key has got.

@@ -18,6 +18,7 @@ use crate::identity::{FileSystemId, InodeId};
 use crate::keys::{DirectoryLock, IdentitySecret, KeyKeeper, KeyStatus};
 use crate::metadata::{Store, StoreBudgets};
 use crate::ops::access_log::AccessLog;
+use crate::ops::damage::MetDamage;
 use crate::records::SegmentRecord;
 use crate::tiering::Tier;
 use crate::tiers::ColdTier;
@@ -150,6 +151,7 @@ fn assemble(home: PathBuf, id: FileSystemId, options: OpenOptions, parts: Parts,
         reservations: parking_lot::Mutex::default(),
         last_release: parking_lot::Mutex::new(None),
         upkeep,
+        damage: MetDamage::default(),
         scrub: upkeep::Scrub::default(),
         reseal: parking_lot::Mutex::default(),
         closing: AtomicBool::new(false),

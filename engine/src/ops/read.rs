@@ -70,16 +70,24 @@ impl Found {
 
 impl Volume {
     pub(crate) async fn read(&self, inode: InodeId, offset: u64, length: usize) -> Result<ReadData> {
+        let range = offset..offset.saturating_add(length as u64);
         let mut tries = 0;
         loop {
             match self.read_once(inode, offset, length).await {
+                Ok(data) => {
+                    self.met_no_damage(inode, &range);
+                    return Ok(data);
+                }
                 // The segment may have been released after its blocks were moved elsewhere.
                 Err(Error::Corrupt { .. } | Error::Io { .. } | Error::NotFound)
                     if tries < MOVED_RETRIES_MAX =>
                 {
                     tries += 1
                 }
-                result => return result,
+                Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => {
+                    return Err(self.met_damage(inode, range, error));
+                }
+                Err(error) => return Err(error),
             }
         }
     }

@@ -72,6 +72,7 @@ impl Volume {
             reasons.push("the disk is nearly full: new data is refused until space is freed".to_owned());
         }
         reasons.extend(self.store.wants_space().map(|what| format!("the disk is full: {what}")));
+        reasons.extend(self.damage_reason());
         reasons.extend(self.scrub.reason());
         let state = if reasons.is_empty() { HealthState::Ok } else { HealthState::Degraded };
         Health { state, reasons }

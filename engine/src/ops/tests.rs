@@ -2,6 +2,7 @@
 
 mod ages;
 mod cases;
+mod damage;
 mod invariants;
 mod limits;
 mod pieces;

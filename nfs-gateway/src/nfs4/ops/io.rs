@@ -1,7 +1,7 @@
 //! READ, WRITE, COMMIT.
 
 use bytes::Bytes;
-use engine::{Access, FileKind, Stability};
+use engine::{Access, ErrorKind, FileKind, Stability};
 
 use super::{Failure, OpResult};
 use crate::nfs4::compound::Compound;
@@ -53,7 +53,12 @@ impl Compound<'_> {
         let length = u64::from(count.min(TRANSFER_BYTES_MAX)).min(room);
         let length = usize::try_from(length).map_err(|_| Status::SERVERFAULT)?;
         let offset = offset.min(engine::limits::FILE_SIZE_MAX);
-        let data = self.file_system().read(self.inode()?, offset, length).await?;
+        let data = self.file_system().read(self.inode()?, offset, length).await;
+        let data = data.map_err(|error| match error.kind() {
+            // The engine tells of it, once for each file.
+            ErrorKind::Corrupt | ErrorKind::Fatal => Status::from(error).into(),
+            _ => Failure::from(error),
+        })?;
         self.touched();
         out.bool(data.end_of_file);
         out.payload(data.parts);
