@@ -33,7 +33,15 @@ pub struct Decoder {
 /// All decoders of the engine, by family.
 pub fn families() -> Vec<(&'static str, Vec<Decoder>)> {
     vec![
-        ("records", [records::DECODERS, crate::tiers::cold::fuzzing::DECODERS].concat()),
+        (
+            "records",
+            [
+                records::DECODERS,
+                crate::tiers::cold::fuzzing::DECODERS,
+                crate::upkeep::scrub::fuzzing::DECODERS,
+            ]
+            .concat(),
+        ),
         ("keys", crate::keys::fuzzing::DECODERS.to_vec()),
         ("journal", crate::journal::fuzzing::DECODERS.to_vec()),
         ("checkpoint", crate::metadata::fuzzing::CHECKPOINT.to_vec()),

@@ -25,6 +25,7 @@ fn formats() -> Vec<Format> {
         records::FORMATS,
         crate::data::standard::golden::FORMATS,
         crate::tiers::cold::golden::FORMATS,
+        crate::upkeep::scrub::golden::FORMATS,
     ]
     .concat()
 }

@@ -59,6 +59,10 @@ pub const NAMED_DEPTH_MAX: usize = 4096;
 pub const STATUS_FILES_NAMED: usize = 5;
 /// Files whose damage a read has met that are remembered, the last ones: for one that was forgotten the log has another line.
 pub const DAMAGED_FILES_KEPT: usize = 64;
+/// Segments whose damage the scrub remembers between starts; with more it is the disk that is lost, and no list helps.
+pub const DAMAGED_SEGMENTS_KEPT: usize = 100;
+/// Bytes of the names of files that the scrub remembers for one segment, as they are in its note, which has to be one record.
+pub const DAMAGED_NAMES_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of a bundle of the index, the unit that is opened for a look-up and sealed for a change: a dozen entries. Larger ones
 /// make the index smaller in memory and faster to start, and random changes dearer.
 pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;
@@ -66,6 +70,7 @@ pub const INDEX_BUNDLE_BYTES: usize = 2 * 1024;
 const _: () = assert!(RECORD_BYTES_MAX as u64 + 2 * 4096 + 64 <= JOURNAL_FILE_BYTES_MIN);
 const _: () = assert!(RECORD_BYTES_MAX > TRANSFER_BYTES_MAX + TRANSFER_BYTES_MAX / 2);
 const _: () = assert!(RECORD_BYTES_MAX > FLUSH_BYTES_ENOUGH + BLOCK_BYTES as usize * PIECE_DELETION_BYTES);
+const _: () = assert!(DAMAGED_SEGMENTS_KEPT * (DAMAGED_NAMES_BYTES_MAX + 1024) < RECORD_BYTES_MAX);
 const _: () = assert!(FILE_SIZE_MAX.is_multiple_of(4096));
 const _: () = assert!((TRANSFER_BYTES_MAX as u64).is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(UNIT_BYTES) && UNIT_BYTES.is_multiple_of(512));

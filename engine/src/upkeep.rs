@@ -4,7 +4,7 @@ mod collector;
 mod fold;
 mod reclaim;
 mod reseal;
-mod scrub;
+pub(crate) mod scrub;
 mod segments;
 mod write_back;
 

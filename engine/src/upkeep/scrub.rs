@@ -4,19 +4,24 @@
 //! # Crash consistency
 //! What is done is noted after each segment. A crash repeats the segment that was being read.
 
-use std::collections::BTreeMap;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod golden;
+mod note;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 use crate::identity::SegmentId;
 use crate::verify::{Severity, VerifyProgress, VerifyReport, verify_segment};
 use crate::volume::Volume;
+use note::State;
 
 /// How the scrub goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +42,6 @@ impl Default for ScrubOptions {
 const NOTE: &str = "scrub";
 /// How often is looked whether a round is due.
 const LOOK: Duration = Duration::from_secs(60);
-/// Files that the status names.
-const NAMES_MAX: usize = 5;
-/// Segments of which findings are kept; more damage than that needs no list.
-const DAMAGED_MAX: usize = 100;
 
 /// The scrub of a volume.
 #[derive(Debug, Default)]
@@ -52,35 +53,10 @@ pub(crate) struct Scrub {
     task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
-/// What is kept between starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct State {
-    /// When the round began, in seconds since 1970.
-    started: i64,
-    /// The last segment that was read in this round; none if the round is over.
-    position: Option<String>,
-    /// What was found when a segment was last read: its files by the name of the segment.
-    damaged: BTreeMap<String, Vec<String>>,
-}
-
 impl Scrub {
     /// What `tidefs status` says.
     pub(crate) fn reason(&self) -> Option<String> {
-        let state = self.state.lock();
-        if state.damaged.is_empty() {
-            return None;
-        }
-        let mut files: Vec<&String> = state.damaged.values().flatten().collect();
-        files.sort();
-        files.dedup();
-        let named: Vec<&str> = files.iter().take(NAMES_MAX).map(|file| file.as_str()).collect();
-        let more = files.len().saturating_sub(NAMES_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let segments = state.damaged.len();
-        Some(format!(
-            "the scrub found damage in {segments} segments, which hits {}{more}: run tidefs verify --deep, and restore from a backup",
-            if named.is_empty() { "no file".to_owned() } else { named.join(", ") }
-        ))
+        self.state.lock().reason()
     }
 
     /// Ends the scrub, and waits for it.
@@ -99,8 +75,13 @@ impl Volume {
     /// Begins to scrub in the background, until the volume is closed or dropped.
     pub(crate) fn start_scrub(self: &Arc<Self>, options: ScrubOptions) -> Result<()> {
         if let Some(note) = self.note(NOTE)? {
-            // One that cannot be read begins a new round.
-            *self.scrub.state.lock() = serde_json::from_slice(&note).unwrap_or_default();
+            match State::decode(&note) {
+                Ok(state) => *self.scrub.state.lock() = state,
+                Err(error) => tracing::warn!(
+                    %error,
+                    "the note of the scrub cannot be read: a new round begins, which finds again what the last one had found"
+                ),
+            }
         }
         let mut task = self.scrub.task.lock();
         if task.is_none() {
@@ -125,7 +106,7 @@ impl Volume {
         let mut segments: Vec<SegmentId> = self.standard.list()?.into_iter().map(|(id, _)| id).collect();
         segments.sort_unstable();
         let names: Vec<String> = segments.iter().map(SegmentId::to_string).collect();
-        state.damaged.retain(|segment, _| names.contains(segment));
+        state.retain(&names);
         let after = state.position.take().unwrap_or_default();
         let next = segments.iter().zip(names).find(|(_, name)| *name > after);
         let more = next.is_some();
@@ -139,10 +120,9 @@ impl Volume {
             note_findings(&mut state, &name, &report);
             state.position = Some(name);
         }
-        let note =
-            serde_json::to_vec(&state).map_err(|_| Error::Invalid { what: "the state of the scrub" })?;
+        let note = state.encode().map_err(|_| Error::Invalid { what: "the state of the scrub" })?;
         *self.scrub.state.lock() = state;
-        drop(self.set_note(NOTE, Some(&note)).await?);
+        drop(self.set_note(NOTE, Some(&note)).await?.accepted()?);
         Ok(more)
     }
 }
@@ -158,20 +138,14 @@ fn note_findings(state: &mut State, segment: &str, report: &VerifyReport) {
     }
     files.sort();
     files.dedup();
-    match first {
-        None => drop(state.damaged.remove(segment)),
-        Some(first) if state.damaged.len() < DAMAGED_MAX || state.damaged.contains_key(segment) => {
-            if state.damaged.get(segment) != Some(&files) {
-                tracing::error!(
-                    segment,
-                    problem = %first.problem,
-                    files = files.join(", "),
-                    "the scrub found damage; restore what is named from a backup"
-                );
-            }
-            state.damaged.insert(segment.to_owned(), files);
-        }
-        Some(_) => {}
+    let Some(first) = first else { return state.note_whole(segment) };
+    if state.note_damage(segment, files.clone()) {
+        tracing::error!(
+            segment,
+            problem = %first.problem,
+            files = files.join(", "),
+            "the scrub found damage; restore what is named from a backup"
+        );
     }
 }
 
