@@ -20,3 +20,37 @@ impl Throttle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    async fn paced(throttle: &Throttle, bytes: u64) -> Duration {
+        let start = Instant::now();
+        throttle.pace(bytes).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_take_as_long_as_the_rate_says() {
+        let throttle = Throttle::new(Some(4 << 20));
+        let expected_ms =
+            [(0, 0), (1, 0), (1 << 20, 250), (4 << 20, 1000), (6 << 20, 1500), (400 << 20, 100_000)];
+        for (bytes, expected_ms) in expected_ms {
+            let took = paced(&throttle, bytes).await;
+            let expected = Duration::from_millis(expected_ms);
+            // Timers go by the millisecond.
+            assert!((expected..=expected + Duration::from_millis(1)).contains(&took), "{bytes}: {took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_rate_nothing_waits() {
+        for unlimited in [None, Some(0)] {
+            let took = paced(&Throttle::new(unlimited), 1 << 40).await;
+            assert_eq!(took, Duration::ZERO, "{unlimited:?}");
+        }
+    }
+}
