@@ -4,6 +4,7 @@ mod concurrent;
 mod crash;
 mod damage;
 mod full_disk;
+mod gate;
 mod passing;
 mod rot;
 pub(super) mod support;

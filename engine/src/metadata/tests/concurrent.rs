@@ -1,7 +1,9 @@
 //! Readers and writers at once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::gate::GatedDisk;
 use super::support::{Bench, put, wait};
 use crate::identity::Lsn;
 
@@ -65,7 +67,7 @@ fn a_reader_never_sees_a_hole_or_half_a_transaction_while_folds_go_on() {
 }
 
 #[test]
-fn many_writers_share_frames_and_all_become_durable() {
+fn many_writers_at_once_all_become_durable() {
     let bench = Bench::on_real_disk();
     bench.create().unwrap();
     let store = bench.open().unwrap();
@@ -83,4 +85,38 @@ fn many_writers_share_frames_and_all_become_durable() {
     assert_eq!((store.committed(), store.durable()), (Lsn(800), Lsn(800)));
     drop(store);
     assert_eq!(bench.open().unwrap().scan(b"0", b"9", 1000).unwrap().len(), 800);
+}
+
+/// What 16 writers commit while a frame is being written goes into one frame, which is written, and so synced, once.
+#[test]
+fn many_writers_share_frames_and_all_become_durable() {
+    const WRITERS: u64 = 16;
+    let disk = GatedDisk::default();
+    let bench = Bench::on(Arc::new(disk.clone()));
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    // So that there is a journal file, whose header is a write as well.
+    wait(put(&store, &[("first", Some("value"))]).durable()).unwrap();
+    let before = disk.written();
+    disk.shut();
+    let held_up = put(&store, &[("held up", Some("value"))]);
+    disk.until_one_waits();
+    let commit = |writer: u64| {
+        let store = &store;
+        move || put(store, &[(&format!("writer/{writer:02}"), Some("value"))])
+    };
+    let tickets: Vec<_> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(commit(writer))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(!held_up.is_durable() && tickets.iter().all(|ticket| !ticket.is_durable()));
+    disk.open_up();
+    for ticket in [&held_up].into_iter().chain(&tickets) {
+        wait(ticket.durable()).unwrap();
+    }
+    // On a machine that stands still for a second there is a mark of the end among them, before or behind.
+    let frames = disk.written() - before;
+    assert!((1..=4).contains(&frames), "{frames} frames for {} records", WRITERS + 1);
+    drop(store);
+    assert_eq!(bench.open().unwrap().scan(b"writer/", b"writer0", 100).unwrap().len() as u64, WRITERS);
 }
