@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::problem::Problem;
 use super::report::{Finding, VerifyReport};
 use super::structure::{Found, each_row};
+use crate::data::BlockAddress;
 use crate::error::Result;
 use crate::identity::{ContentId, InodeId, SegmentId};
 use crate::limits::{FINDING_FILES_MAX, NAMED_DEPTH_MAX};
@@ -42,6 +43,8 @@ pub(super) fn name(look: &(dyn Look + Sync), found: Found) -> VerifyReport {
 struct Names {
     /// The contents of which blocks stand in segments that are hit.
     contents_of: BTreeMap<SegmentId, BTreeSet<ContentId>>,
+    /// The contents that show a block that is hit, by its segment and offset: clones do, too, and what it was sealed as may not any more.
+    contents_at: BTreeMap<(SegmentId, u64), BTreeSet<ContentId>>,
     inode_of: BTreeMap<ContentId, InodeId>,
     /// One entry of each inode that is hit: where, and under which name.
     entry_of: BTreeMap<InodeId, (InodeId, Bytes)>,
@@ -50,19 +53,13 @@ struct Names {
 impl Names {
     fn gather(&mut self, look: &(dyn Look + Sync), problems: &[Problem]) -> Result<()> {
         let segments: BTreeSet<SegmentId> = problems.iter().filter_map(Problem::segment).collect();
-        if !segments.is_empty() {
-            each(look, b'e', |row, value| {
-                if let (Some((content, _)), Ok(extent)) = (key::content_block(row), Extent::decode(value))
-                    && segments.contains(&extent.address.segment)
-                {
-                    let contents = self.contents_of.entry(extent.address.segment).or_default();
-                    if contents.len() < FINDING_FILES_MAX {
-                        contents.insert(content);
-                    }
-                }
-            })?;
+        let blocks = problems.iter().filter_map(Problem::damaged_block);
+        self.contents_at = blocks.map(|block| (block, BTreeSet::new())).collect();
+        if !segments.is_empty() || !self.contents_at.is_empty() {
+            self.find_contents(look, &segments)?;
         }
-        let mut contents: BTreeSet<ContentId> = self.contents_of.values().flatten().copied().collect();
+        let shown = self.contents_of.values().chain(self.contents_at.values());
+        let mut contents: BTreeSet<ContentId> = shown.flatten().copied().collect();
         contents.extend(problems.iter().filter_map(Problem::content));
         if !contents.is_empty() {
             each(look, b'i', |row, value| {
@@ -90,6 +87,24 @@ impl Names {
             }
         }
         Ok(())
+    }
+
+    /// The contents of which extents point into these segments, or to blocks that are hit.
+    fn find_contents(&mut self, look: &(dyn Look + Sync), segments: &BTreeSet<SegmentId>) -> Result<()> {
+        each(look, b'e', |row, value| {
+            let (Some((content, _)), Ok(extent)) = (key::content_block(row), Extent::decode(value)) else {
+                return;
+            };
+            let BlockAddress { segment, offset, .. } = extent.address;
+            let of_segment =
+                segments.contains(&segment).then(|| self.contents_of.entry(segment).or_default());
+            let of_block = self.contents_at.get_mut(&(segment, offset));
+            for contents in of_segment.into_iter().chain(of_block) {
+                if contents.len() < FINDING_FILES_MAX {
+                    contents.insert(content);
+                }
+            }
+        })
     }
 
     fn find_entries(&mut self, look: &(dyn Look + Sync), inodes: &BTreeSet<InodeId>) -> Result<()> {
@@ -135,7 +150,8 @@ impl Names {
     fn of(&self, look: &(dyn Look + Sync), problem: &Problem) -> Vec<String> {
         let mut inodes: BTreeSet<InodeId> = problem.inodes().into_iter().collect();
         let contents = problem.segment().and_then(|segment| self.contents_of.get(&segment));
-        let contents = contents.into_iter().flatten().copied().chain(problem.content());
+        let at_block = problem.damaged_block().and_then(|block| self.contents_at.get(&block));
+        let contents = contents.into_iter().chain(at_block).flatten().copied().chain(problem.content());
         inodes.extend(contents.filter_map(|content| self.inode_of.get(&content)));
         let mut files: Vec<String> =
             inodes.into_iter().take(FINDING_FILES_MAX).map(|inode| self.path(look, inode)).collect();
@@ -210,7 +226,15 @@ impl Problem {
     /// The content that it hits.
     fn content(&self) -> Option<ContentId> {
         match self {
-            Problem::BlockDamaged { content, .. } | Problem::Layout { content, .. } => Some(*content),
+            Problem::Layout { content, .. } | Problem::ReferenceMissing { content, .. } => Some(*content),
+            _ => None,
+        }
+    }
+
+    /// The block that it hits: its segment and its offset there.
+    fn damaged_block(&self) -> Option<(SegmentId, u64)> {
+        match self {
+            Problem::BlockDamaged { segment, offset, .. } => Some((*segment, *offset)),
             _ => None,
         }
     }
