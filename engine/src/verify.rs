@@ -10,7 +10,7 @@
 //! | [`strays`] | files that nobody knows |
 //! | [`repair`] | what can be mended |
 //! | [`offline`] | a file system that is not open |
-//! | [`deep`] | every byte of journal, checkpoints, index, segments and objects |
+//! | [`deep`] | every byte of journal, checkpoints, segments and objects; and the index, if it is open |
 //!
 //! The structure is read through [`Look`](crate::volume::Look), so that the same code runs beside live traffic and within a
 //! transaction. What is found beside traffic is a suspicion: [`settle`] looks again before it is reported.
@@ -104,7 +104,8 @@ async fn site_report(
     let mut found = settle::structure(site, options, progress)?;
     found.prepend(before);
     progress.enter(Stage::Files, 0);
-    segments::check(site, &mut found).await?;
+    let looked = segments::check(site, &mut found).await;
+    found.excuse(looked)?;
     strays::check(site, &mut found)?;
     deep::check(site, options, progress, &mut found).await?;
     Ok(names::name(site.look, found))

@@ -20,17 +20,19 @@ pub(super) async fn check(
         metadata::check(site, progress, found).await?;
         let segments = site.standard.list()?;
         progress.enter(Stage::Standard, segments.iter().map(|(_, length)| length).sum());
-        segments::check_local(site, &segments, options, progress, found).await?;
+        let looked = segments::check_local(site, &segments, options, progress, found).await;
+        found.excuse(looked)?;
     }
     if options.depth.bucket {
         match super::segments::objects(site).await {
             Ok(objects) => {
                 progress.enter(Stage::Objects, objects.values().sum());
-                segments::check_objects(site, &objects, options, progress, found).await?;
+                let looked = segments::check_objects(site, &objects, options, progress, found).await;
+                found.excuse(looked)?;
             }
             // What was found before counts.
             Err(error @ Error::Unavailable { .. }) => super::segments::not_listed(found, &error),
-            Err(error) => return Err(error),
+            Err(error) => found.excuse(Err(error))?,
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::options::{VerifyOptions, VerifyProgress};
 use super::problem::Problem;
 use super::report::{Checked, Unused};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::SegmentId;
 use crate::records::key::{self, KeyRange};
 use crate::records::{SegmentRecord, Totals};
@@ -70,7 +70,7 @@ pub(super) struct Found {
     pub(super) unused: Vec<Unused>,
     /// What could not be read, in sentences.
     pub(super) unread: Vec<String>,
-    /// Families of records, of which some could not be decoded: what is counted of them is too little.
+    /// Families of records, of which some could not be decoded or are missing for sure: what is counted of them is too little.
     pub(super) undecoded: BTreeSet<u8>,
     /// All segments that rows or extents name.
     pub(super) segments: BTreeMap<SegmentId, SegmentFacts>,
@@ -111,6 +111,20 @@ impl Found {
         self.unsettled.splice(..0, earlier.unsettled);
         self.unread.splice(..0, earlier.unread);
         self.undecoded.extend(earlier.undecoded);
+    }
+
+    /// What rests on an index that cannot be read cannot be looked at. That was reported, and does not keep the rest from being so.
+    pub(super) fn excuse(&mut self, looked: Result<()>) -> Result<()> {
+        let mut problems = self.suspicions.iter().map(|suspicion| &suspicion.problem);
+        let unreadable = problems.any(|problem| matches!(problem, Problem::IndexUnreadable { .. }));
+        match looked {
+            Err(Error::Corrupt { what }) if unreadable => {
+                self.unsettled
+                    .push(format!("what rests on the metadata index could not be looked at: {what}"));
+                Ok(())
+            }
+            looked => looked,
+        }
     }
 
     pub(super) fn add(&mut self, problem: Problem, anchors: Vec<Anchor>) {
