@@ -20,6 +20,9 @@ impl<L: Look + ?Sized> Structure<'_, L> {
         let room = usize::try_from(self.options.memory_bytes / NUMBER_BYTES).unwrap_or(usize::MAX);
         if self.look.get(&key::inode(InodeId::ROOT))?.is_none() {
             self.found.add(Problem::RootMissing, vec![Anchor::absent(key::inode(InodeId::ROOT))]);
+            // What rests on inodes is left alone: there is nowhere to put what is cut off, and a total that was "corrected" to none would
+            // have the next start make a new root.
+            self.found.undecoded.insert(b'i');
             return Ok(());
         }
         let mut reachable = BTreeSet::from([InodeId::ROOT]);

@@ -60,7 +60,7 @@ pub struct VerifyReport {
     pub unread: Vec<String>,
     /// With depth: bytes that were not checked because they have no meaning.
     pub unused: Vec<Unused>,
-    /// Families of records of which some could not be decoded.
+    /// Families of records of which some could not be decoded, or are missing for sure.
     pub(super) undecoded: BTreeSet<u8>,
 }
 
@@ -182,9 +182,18 @@ impl Problem {
             Problem::EntryWithoutInode { .. } => {
                 "the file is lost; `tidefs verify --repair` removes the entry; restore the file from a backup"
             }
-            Problem::SegmentUnknown { .. }
-            | Problem::SegmentMissing { .. }
-            | Problem::SegmentShort { .. } => {
+            Problem::SegmentUnknown { .. } => {
+                "`tidefs verify --repair` makes its row anew; if its file or object is gone, too, put that back from a backup, or restore \
+                 the files that are named"
+            }
+            Problem::ContentTwice { .. }
+            | Problem::PieceOwner { .. }
+            | Problem::Layout { .. }
+            | Problem::SegmentTier { .. } => {
+                "no repair knows what is right: copy the files that are named out, compare the copies with a backup, then remove the files \
+                 and put the copies in their place"
+            }
+            Problem::SegmentMissing { .. } | Problem::SegmentShort { .. } => {
                 "the data in it is lost: put the segment back from a backup, or restore the files that are named"
             }
             Problem::Unreachable { .. } | Problem::Loop { .. } | Problem::EntriesWithoutDirectory { .. } => {
