@@ -314,12 +314,8 @@ impl FileSystem {
         self.volume.start_scrub(options)
     }
 
-    /// Lets the next open build the metadata index anew from checkpoint and journal. No process may have the file system open.
-    pub fn distrust_index(data: &Path, id: FileSystemId, open: &OpenOptions) -> Result<()> {
-        crate::verify::offline::distrust_index(data, id, open)
-    }
-
-    /// The same for a file system that no process has open. It changes nothing, and reports damage that an open would fail on.
+    /// As [`FileSystem::verify`], for a file system that no process has open. It changes nothing, and reports damage that an open would
+    /// fail on. The metadata index is not looked at.
     pub async fn verify_offline(
         data: &Path,
         id: FileSystemId,
@@ -328,6 +324,19 @@ impl FileSystem {
         progress: &VerifyProgress,
     ) -> Result<VerifyReport> {
         crate::verify::offline::verify(data, id, open, options, progress).await
+    }
+
+    /// As [`FileSystem::repair`], for a file system that no process has open. The metadata index is discarded and built anew from
+    /// checkpoints and journal, whether anything is found or not; if one of these is damaged nothing is changed at all.
+    pub async fn repair_offline(
+        data: &Path,
+        id: FileSystemId,
+        open: &OpenOptions,
+        options: &VerifyOptions,
+        progress: &VerifyProgress,
+    ) -> Result<Repaired> {
+        let substitutes = open::Substitutes::default();
+        crate::verify::offline::repair(data, id, open, (options, progress), substitutes).await
     }
 
     /// Makes a file system below the data directory. The first server start does it.
@@ -387,12 +396,6 @@ impl FileSystem {
     /// Opens a file system below the data directory, recovering it if it was not shut down. Must run inside a tokio runtime.
     pub async fn open(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<FileSystem> {
         let volume = open::open(data, id, options).await?;
-        Ok(FileSystem { volume })
-    }
-
-    /// Opens a file system that is to be repaired: the same, but that nothing is removed that a repair may still find a use for.
-    pub async fn open_to_repair(data: &Path, id: FileSystemId, options: OpenOptions) -> Result<FileSystem> {
-        let volume = open::open_to_repair(data, id, options).await?;
         Ok(FileSystem { volume })
     }
 

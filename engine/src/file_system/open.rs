@@ -43,15 +43,6 @@ pub(crate) async fn open(data: &Path, id: FileSystemId, options: OpenOptions) ->
     open_with(data, id, options, Substitutes::default()).await
 }
 
-/// Opens a file system that is to be repaired: nothing is removed before.
-pub(crate) async fn open_to_repair(
-    data: &Path,
-    id: FileSystemId,
-    options: OpenOptions,
-) -> Result<Arc<Volume>> {
-    open_with(data, id, options, Substitutes { keeps_unknown_segments: true, ..Substitutes::default() }).await
-}
-
 /// What is put in the place of what the options say, and of what an open does.
 pub(crate) struct Substitutes {
     /// Hashes names, so that they collide.

@@ -1,7 +1,12 @@
-//! Verification of a file system that no server has open. It changes nothing, and goes as far as damage lets it.
+//! Verification and repair of a file system that no server has open. Verification changes nothing, and goes as far as damage lets it.
 //!
 //! The files of the metadata are read raw first. What they say together is then looked at like an open file system, by way of
-//! checkpoint and journal: the index, which they can rebuild at any time, is not asked.
+//! checkpoint and journal. The index is not asked: they can rebuild it at any time, and sled cannot be opened without writing, even if
+//! nothing is asked of it but to read. A repair discards it instead.
+//!
+//! # Crash consistency
+//! A repair first removes the marker of the index, durably, without which the next open builds the index anew. It does so only if
+//! checkpoints and journal are whole: as long as one of these is damaged, the index may be all that has what they lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +15,8 @@ use bytes::Bytes;
 
 use super::deep;
 use super::options::{Stage, VerifyOptions, VerifyProgress};
-use super::report::VerifyReport;
+use super::problem::Problem;
+use super::report::{Finding, Repaired, VerifyReport};
 use super::site::Site;
 use super::structure::Found;
 use crate::data::StandardTier;
@@ -18,6 +24,7 @@ use crate::disk::Disk;
 use crate::environment::Environment;
 use crate::error::{Error, OpenError, Result};
 use crate::file_system::OpenOptions;
+use crate::file_system::open::{Substitutes, open_with};
 use crate::home::Home;
 use crate::identity::FileSystemId;
 use crate::keys::{DirectoryLock, IdentitySecret, KeyKeeper};
@@ -52,19 +59,64 @@ pub(crate) async fn verify(
     options: &VerifyOptions,
     progress: &VerifyProgress,
 ) -> Result<VerifyReport> {
+    verify_with(data, id, open, (options, progress), NameHasher::new).await
+}
+
+async fn verify_with(
+    data: &Path,
+    id: FileSystemId,
+    open: &OpenOptions,
+    (options, progress): (&VerifyOptions, &VerifyProgress),
+    hasher: fn(&IdentitySecret) -> NameHasher,
+) -> Result<VerifyReport> {
     let directory = data.join(id.to_string());
     let _lock = DirectoryLock::take(open.environment.disk.as_ref(), &directory)?;
     let (open, options, progress) = (open.clone(), options.clone(), progress.clone());
     super::aside(async move {
         let disk = Arc::clone(&open.environment.disk);
         let offline = Offline { disk, directory: &directory, id, open: &open };
-        offline.check(&options, &progress, NameHasher::new).await
+        offline.check(&options, &progress, hasher).await
     })
     .await
 }
 
+/// Verifies, and mends what can be mended, unless files of the metadata are damaged.
+pub(crate) async fn repair(
+    data: &Path,
+    id: FileSystemId,
+    open: &OpenOptions,
+    (options, progress): (&VerifyOptions, &VerifyProgress),
+    substitutes: Substitutes,
+) -> Result<Repaired> {
+    let report = verify_with(data, id, open, (options, progress), substitutes.names).await?;
+    let damaged = |finding: &Finding| matches!(finding.problem, Problem::FileDamaged { .. });
+    if report.findings.iter().any(damaged) {
+        let failed = "repair anything before the files that are damaged are put back: nothing was changed";
+        return Ok(Repaired { failed: vec![failed.to_owned()], report, ..Repaired::default() });
+    }
+    distrust_index(data, id, open)?;
+    if report.is_clean() {
+        let done = "discard the metadata index: the next start builds it anew".to_owned();
+        return Ok(Repaired { done: vec![done], report, ..Repaired::default() });
+    }
+    // Nothing may be removed before that a repair still finds a use for.
+    let substitutes = Substitutes { keeps_unknown_segments: true, ..substitutes };
+    let volume = match open_with(data, id, open.clone(), substitutes).await {
+        Ok(volume) => volume,
+        Err(error) => {
+            let failed = format!("repair it, since it cannot be opened: {error}");
+            return Ok(Repaired { failed: vec![failed], report, ..Repaired::default() });
+        }
+    };
+    let repaired = volume.repair(options, progress).await;
+    volume.shutdown().await?;
+    let mut repaired = repaired?;
+    repaired.done.insert(0, "build the metadata index anew".to_owned());
+    Ok(repaired)
+}
+
 /// Removes the marker of the index, so that the next open builds it anew.
-pub(crate) fn distrust_index(data: &Path, id: FileSystemId, open: &OpenOptions) -> Result<()> {
+fn distrust_index(data: &Path, id: FileSystemId, open: &OpenOptions) -> Result<()> {
     let (directory, disk) = (data.join(id.to_string()), open.environment.disk.as_ref());
     let _lock = DirectoryLock::take(disk, &directory)?;
     let marker = directory.join("index.marker");

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// What is read besides the structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// Every block of the Standard tier, the journal, the checkpoints and the index.
+    /// Every block of the Standard tier, the journal, the checkpoints and, if the file system is open, the index.
     pub local: bool,
     /// Every object of the cold tiers.
     pub bucket: bool,

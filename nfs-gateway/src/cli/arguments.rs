@@ -140,7 +140,7 @@ pub(super) struct StatusCommand {
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   tidefs verify                                  names, links, counters, segments, objects: seconds to minutes
-  tidefs verify --deep                           reads and authenticates every block on the disk, too
+  tidefs verify --deep                           reads and authenticates every block on the disk and the metadata, too
   tidefs verify --deep --bucket --json           and every object in the bucket (which costs its transfer)
   tidefs verify --repair --dry-run               what a repair would do
   tidefs verify --repair                         mends names, counters and leaks
@@ -148,6 +148,10 @@ Examples:
 With a server running on the data directory it is asked to do it, beside its work, and nobody is held up. Without one it is
 done by this command, which then needs the same settings as the server: key, and bucket (from tidefs.toml or TIDEFS_BUCKET
 and TIDEFS_ENDPOINT). It changes nothing then unless --repair is given.
+
+The metadata index is read and compared with the checkpoints only by a server, since opening it writes to it. Without one --repair
+discards it, whatever is found: it is built anew from checkpoints and journal, at the next start at the latest. If one of these is
+damaged, such a repair changes nothing.
 
 What is found: `damage` (data or names are lost: the files are named), `counter` (a derived number is wrong), `leak` (space
 is taken for nothing), `notice` (bytes of no use are not as they were written: after a crash that is as it should be, else
@@ -159,13 +163,13 @@ Exit status: 0 clean (but for notices), 1 something was found (and is still ther
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub(super) struct VerifyCommand {
-    /// Read every block of the Standard tier, the journal, the checkpoints and the index.
+    /// Read every block of the Standard tier, the journal, the checkpoints and, with a server, the index.
     #[arg(long)]
     pub(super) deep: bool,
     /// Read every object of the Infrequent Access tier.
     #[arg(long)]
     pub(super) bucket: bool,
-    /// Mend names, counters and leaks; never data.
+    /// Mend names, counters and leaks, never data; without a server, have the metadata index built anew.
     #[arg(long)]
     pub(super) repair: bool,
     /// With --repair: only say what it would do.

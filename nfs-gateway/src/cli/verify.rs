@@ -16,6 +16,9 @@ use progress::ProgressBar;
 
 /// Files that are named for one finding on a terminal; `--json` has all.
 const FILES_SHOWN: usize = 10;
+/// What is said of the index where no server has it open.
+const INDEX_NOT_READ: &str = "the metadata index: it cannot be read without a server; --repair has it built anew from checkpoints and journal, \
+                              which were read";
 
 /// Scans block, and the progress is shown meanwhile, so that there are several threads.
 pub(super) fn run(command: VerifyCommand, surroundings: &Surroundings) -> Result<(), Failure> {
@@ -111,24 +114,18 @@ async fn offline_one(
     let open = crate::serve::open_options(settings, engine::Environment::system()).map_err(could_not)?;
     let options = request.options();
     let progress = VerifyProgress::default();
+    if request.repair {
+        let work = FileSystem::repair_offline(&settings.data, id, &open, &options, &progress);
+        let repaired = watched(work, &progress, json).await.map_err(could_not)?;
+        return Ok(Verified::after_repair(&id.to_string(), repaired));
+    }
     let work = FileSystem::verify_offline(&settings.data, id, &open, &options, &progress);
     let report = watched(work, &progress, json).await.map_err(could_not)?;
-    if !request.repair || report.is_clean() {
-        return Ok(Verified::of(&id.to_string(), report));
+    let mut verified = Verified::of(&id.to_string(), report);
+    if request.deep {
+        verified.unsettled.push(INDEX_NOT_READ.to_owned());
     }
-    // Whatever the index says, it is built anew from what was just verified.
-    FileSystem::distrust_index(&settings.data, id, &open).map_err(could_not)?;
-    let file_system = match FileSystem::open_to_repair(&settings.data, id, open).await {
-        Ok(file_system) => file_system,
-        Err(error) => {
-            let mut verified = Verified::of(&id.to_string(), report);
-            verified.unsettled.push(format!("it could not be repaired, since it cannot be opened: {error}"));
-            return Ok(verified);
-        }
-    };
-    let repaired = watched(file_system.repair(&options, &progress), &progress, json).await;
-    file_system.shutdown().await.map_err(could_not)?;
-    Ok(Verified::after_repair(&id.to_string(), repaired.map_err(could_not)?))
+    Ok(verified)
 }
 
 /// Shows the progress of work in this process.
@@ -190,4 +187,40 @@ fn finding_lines(finding: &FindingText) -> Vec<String> {
     }
     lines.push(format!("  {}", finding.advice));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{Environment, KeyFile};
+
+    use super::*;
+    use crate::config::{KeyChoice, Layer};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn without_a_server_the_index_is_not_read_and_a_repair_discards_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("key");
+        KeyFile::create(&key, Environment::system().entropy.as_ref()).unwrap();
+        let layer = Layer {
+            key: Some(KeyChoice::KeyFile(key)),
+            data: Some(directory.path().join("data")),
+            ..Layer::default()
+        };
+        let surroundings = Surroundings::of(&[("HOME", directory.path().to_str().unwrap())]);
+        let settings = Settings::load(layer, &surroundings).unwrap();
+        let open = crate::serve::open_options(&settings, Environment::system()).unwrap();
+        let id = FileSystem::make(&settings.data, &open).unwrap();
+        FileSystem::open(&settings.data, id, open).await.unwrap().shutdown().await.unwrap();
+        let marker = settings.data.join(id.to_string()).join("index.marker");
+
+        let deep = VerifyRequest { deep: true, ..VerifyRequest::default() };
+        let verified = offline_one(&settings, id, deep, true).await.unwrap();
+        assert!(verified.clean && marker.exists(), "{verified:?}");
+        assert_eq!(verified.unsettled, [INDEX_NOT_READ]);
+
+        let repair = VerifyRequest { repair: true, ..deep };
+        let repaired = offline_one(&settings, id, repair, true).await.unwrap();
+        assert!(repaired.clean && repaired.unsettled.is_empty() && !marker.exists(), "{repaired:?}");
+        assert!(repaired.repaired.iter().any(|done| done.contains("metadata index")), "{repaired:?}");
+    }
 }

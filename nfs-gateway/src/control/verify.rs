@@ -18,7 +18,7 @@ use crate::serve::Served;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct VerifyRequest {
-    /// Reads all blocks, the journal, the checkpoints and the index.
+    /// Reads all blocks, the journal, the checkpoints and, on a server, the index.
     pub(crate) deep: bool,
     /// Reads all objects.
     pub(crate) bucket: bool,
