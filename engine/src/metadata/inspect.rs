@@ -154,6 +154,22 @@ fn first_difference(left: &[(Bytes, Bytes)], right: &[(Bytes, Bytes)]) -> Option
     }
 }
 
+/// Damage that tests of what lies above plant.
+#[cfg(test)]
+impl Store {
+    /// Makes the index say something else than the checkpoints, under the right seal.
+    pub(crate) fn falsify_index(&self, key: Vec<u8>, value: &'static [u8]) {
+        let parts = self.parts();
+        let entry = (Bytes::from(key), Some(Bytes::from_static(value)));
+        parts.index.apply(std::iter::once(Ok(entry)), parts.checkpoints.covered()).unwrap();
+    }
+
+    /// Takes the seal off what the index has of the lowest keys.
+    pub(crate) fn spoil_index(&self) {
+        self.parts().index.write_raw(vec![(Bytes::from_static(&[0]), Some(b"no seal".to_vec()))]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
+mod catalogue;
 mod deep;
 mod flips;
+mod index;
 mod planted;
 mod repaired;
 mod scrubbed;

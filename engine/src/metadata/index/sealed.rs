@@ -299,10 +299,11 @@ impl Index {
         self.with(|store| Ok(store.range(bundle::LOWEST, &[u8::MAX]).count()))
     }
 
-    /// Puts values into the store as they are.
+    /// Puts values into the store as they are; what was cached of it is read anew.
     #[cfg(test)]
     pub(crate) fn write_raw(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) {
         self.with(|store| store.apply(batch)).unwrap();
+        self.cache.clear();
     }
 
     /// The store itself.

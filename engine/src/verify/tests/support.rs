@@ -8,11 +8,13 @@ use bytes::Bytes;
 use crate::KeySource;
 use crate::disk::RealDisk;
 use crate::file_system::open::{Substitutes, open_with};
-use crate::verify::offline::Offline;
+use crate::verify::offline::{self, Offline};
+use crate::verify::{Depth, Repaired};
 use crate::volume::{NameHasher, Volume};
 use crate::{
-    Budgets, ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem, FileSystemId, InodeId,
-    KeyFile, OpenOptions, SetAttributes, Stability, Tier, VerifyOptions, VerifyProgress, VerifyReport,
+    Budgets, CloneRange, ColdStoreConfig, CreateMode, Credential, Entry, Environment, FileSystem,
+    FileSystemId, InodeId, KeyFile, OpenOptions, SetAttributes, Stability, Tier, VerifyOptions,
+    VerifyProgress, VerifyReport,
 };
 
 pub(super) struct Home {
@@ -27,6 +29,9 @@ pub(super) struct Filled {
     pub(super) large: InodeId,
     pub(super) cold: InodeId,
     pub(super) orphan: InodeId,
+    /// A file of blocks that `clone` shows, too.
+    pub(super) original: InodeId,
+    pub(super) clone: InodeId,
 }
 
 impl Home {
@@ -81,6 +86,12 @@ impl Home {
         offline.check(options, &VerifyProgress::default(), |_| NameHasher::colliding()).await.unwrap()
     }
 
+    pub(super) async fn repair_offline(&self, options: &VerifyOptions) -> Repaired {
+        let (open, progress) = (self.options(), VerifyProgress::default());
+        let substitutes = Substitutes { names: |_| NameHasher::colliding(), ..Substitutes::default() };
+        offline::repair(&self.data(), self.id, &open, (options, &progress), substitutes).await.unwrap()
+    }
+
     /// Names collide, so that there are tombstones.
     pub(super) async fn open(&self) -> Arc<Volume> {
         self.open_with(self.options()).await
@@ -129,7 +140,16 @@ pub(super) async fn remove(volume: &Volume, directory: InodeId, name: &[u8]) {
     pending.durable().await.unwrap();
 }
 
-/// Files with pieces, with blocks and in the cold tier, an orphan, hard links, a tombstone.
+/// Makes a file that shares all blocks of another one.
+pub(super) async fn clone_of(volume: &Volume, source: InodeId, directory: InodeId, name: &[u8]) -> InodeId {
+    let clone = create(volume, directory, name).await;
+    let whole = CloneRange { source_offset: 0, destination_offset: 0, length: 0 };
+    let cloned = volume.clone_range(&Credential::root(), source, clone, whole).await.unwrap();
+    cloned.durable().await.unwrap();
+    clone
+}
+
+/// Files with pieces, with blocks and in the cold tier, clones in both tiers, an orphan, hard links, a tombstone.
 pub(super) async fn fill(volume: &Volume) -> Filled {
     fill_with(volume, 400_000).await
 }
@@ -155,7 +175,19 @@ pub(super) async fn fill_with(volume: &Volume, length: usize) -> Filled {
         create(volume, directory, name).await;
     }
     remove(volume, directory, b"first").await;
-    Filled { directory, small, large, cold, orphan }
+    let original = create(volume, root, b"original").await;
+    write(volume, original, 0, vec![5; length / 2]).await;
+    let clone = clone_of(volume, original, directory, b"clone").await;
+    let frozen = create(volume, root, b"frozen").await;
+    write(volume, frozen, 0, vec![6; length / 2]).await;
+    volume.transition(&[frozen], Tier::InfrequentAccess).await.unwrap();
+    clone_of(volume, frozen, root, b"frozen-clone").await;
+    Filled { directory, small, large, cold, orphan, original, clone }
+}
+
+/// Reads everything.
+pub(super) fn deep() -> VerifyOptions {
+    VerifyOptions { depth: Depth { local: true, bucket: true }, ..VerifyOptions::default() }
 }
 
 pub(super) async fn verify(volume: &Arc<Volume>) -> VerifyReport {
