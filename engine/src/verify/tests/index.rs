@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::planted::plant;
 use super::support::*;
+use crate::FileSystem;
 use crate::records::key;
 use crate::verify::{Problem, Severity};
 use crate::volume::Volume;
@@ -97,4 +98,6 @@ async fn an_offline_repair_keeps_the_index_while_a_checkpoint_is_damaged() {
     let data = volume.read(filled.large, 0, 400_000).await.unwrap().parts.concat();
     assert!(data.len() == 400_000 && data.iter().all(|byte| *byte == 2));
     home.let_go(volume).await;
+    std::fs::remove_file(home.files().join("index.marker")).unwrap();
+    assert!(FileSystem::open(&home.data(), home.id(), home.options()).await.is_err());
 }
