@@ -113,7 +113,12 @@ impl Volume {
             };
             if step.is_done() {
                 match steps.pop_front() {
-                    Some(next) => step = next,
+                    Some(next) => {
+                        if broken(Broken::WriteSplit) {
+                            ticket.durable().await?;
+                        }
+                        step = next;
+                    }
                     None => return Ok(Some(ticket)),
                 }
             }

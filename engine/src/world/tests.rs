@@ -65,7 +65,7 @@ const RULES: [(Broken, u64); 26] = [
     (Broken::CounterNotMoved, 2),
     (Broken::TruncationNotNoticed, 2385),
     (Broken::ListTrusted, 3),
-    (Broken::WriteSplit, 1),
+    (Broken::WriteSplit, 156),
     (Broken::ChangeNotReserved, 1),
 ];
 
