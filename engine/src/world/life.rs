@@ -186,7 +186,7 @@ async fn work(
 }
 
 /// Every segment and every object is somebody's.
-async fn check_nothing_leaked(machine: &Machine, fs: &FileSystem) -> Result {
+pub(super) async fn check_nothing_leaked(machine: &Machine, fs: &FileSystem) -> Result {
     let volume = fs.volume();
     let failed = |error: error::Error| Failure::Lost(error.to_string());
     let rows = volume.segments().map_err(failed)?;

@@ -3,6 +3,7 @@
 mod cases;
 mod full_disk;
 mod making;
+mod store_away;
 
 use super::explore::{explore, try_run};
 use super::plan::Plan;

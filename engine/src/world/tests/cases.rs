@@ -1,9 +1,7 @@
 //! The cases that break others, each by name, with a crash at every step of it.
 
-use super::super::Failure;
 use super::super::explore::{steps_of, try_run};
 use super::super::plan::{Crash, End, IndexFate, Life, Op, Plan};
-use crate::broken::Broken;
 use crate::file_system::Stability;
 use crate::tiering::Tier;
 
@@ -239,17 +237,6 @@ fn a_sync_that_fails_at_any_step() {
             check(&plan(step, vec![failing, life(&[&[SMALL]]), life(&[])]));
         }
     }
-}
-
-#[test]
-fn an_object_whose_deletion_fails_is_not_forgotten() {
-    let end = End { how: Crash::Stop, ..life(&[]).end };
-    let before = Life { end, ..life(&[&[FILE, LARGE, COMMIT, AGE]]) };
-    let storm = Life { storm_percent: 95, end, ..life(&[&[REMOVE, LATER, LATER, LATER]]) };
-    let whole = plan(9, vec![before, storm]);
-    check(&whole);
-    let noticed = try_run(&Plan { broken: Some(Broken::DeletionNotChecked), ..whole });
-    assert!(matches!(noticed, Err(Failure::Leaked(_))), "{noticed:?}");
 }
 
 #[test]
