@@ -54,6 +54,8 @@ pub(crate) enum Broken {
     TruncationNotNoticed,
     /// A list of objects is taken for what there is.
     ListTrusted,
+    /// A deletion that failed counts as done.
+    DeletionNotChecked,
     /// A change that fits into one record is put into several.
     WriteSplit,
     /// A change number is shown that a crash gives out again.
