@@ -119,3 +119,55 @@ async fn an_exclusive_create_that_is_asked_for_again_waits_for_the_first_one() {
     server.nfs.stop().await;
     server.file_system.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_answered_when_what_it_tells_of_is_durable() {
+    let disk = StallingDisk::default();
+    let (server, inode) = new_life(&disk).await;
+    let (fs, who, set) = (&server.file_system, Credential::root(), SetAttributes::default());
+    let linked = fs.link(&who, inode, entry(b"link")).await.unwrap().durable().await.unwrap();
+    disk.stall(true);
+    let made = fs.make_directory(&who, entry(b"new"), &set).await.unwrap();
+    // Both names are of one file, so that the rename does nothing: but it tells the directory's change attribute.
+    let renamed = fs.rename(&who, entry(b"file"), entry(b"link")).await.unwrap();
+    let (waits, renamed) = waits_for(&disk, renamed.durable()).await;
+    assert!(waits, "a crash would take the change attribute back");
+    let made = made.durable().await.unwrap().into_inner();
+    assert_eq!(renamed.unwrap().into_inner().target.after, made.directory.after);
+    assert!(made.directory.after > linked.into_inner().directory.after);
+    disk.stall(true);
+    let created = fs.create(&who, entry(b"file"), CreateMode::Guarded, &set).await;
+    assert!(created.is_err());
+    let other = fs.create(&who, entry(b"other"), CreateMode::Unchecked, &set).await.unwrap();
+    let opened = fs.create(&who, entry(b"other"), CreateMode::Unchecked, &set).await.unwrap();
+    let (waits, opened) = waits_for(&disk, opened.durable()).await;
+    assert!(waits, "the file that it says is there can be lost yet");
+    let other = other.durable().await.unwrap().into_inner();
+    assert_eq!(opened.unwrap().into_inner().attributes.inode, other.attributes.inode);
+    server.nfs.stop().await;
+    server.file_system.shutdown().await.unwrap();
+}
+
+/// Readers see changes before they are durable, and a crash may take them back: nothing that comes later may look the same to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_life_gives_out_numbers_that_an_earlier_one_may_have_shown() {
+    let disk = StallingDisk::default();
+    let (server, _) = new_life(&disk).await;
+    let (who, set) = (Credential::root(), SetAttributes::default());
+    let make = async |server: &Server, name: &[u8]| {
+        let made = server.file_system.create(&who, entry(name), CreateMode::Guarded, &set).await;
+        made.unwrap().durable().await.unwrap().into_inner()
+    };
+    let before = make(&server, b"before").await;
+    let server = server.restart_in(Environment::system()).await;
+    let after = make(&server, b"after").await;
+    // As many more as a life may have shown that nothing is left of.
+    let shown = 1 << 31;
+    assert!(after.directory.after > before.directory.after + shown);
+    assert!(after.attributes.change > before.attributes.change + shown);
+    assert_ne!(after.attributes.generation, before.attributes.generation);
+    let unchanged = server.file_system.attributes(before.attributes.inode).unwrap();
+    assert!(unchanged.change < before.attributes.change + shown, "clients may keep what they have of it");
+    server.nfs.stop().await;
+    server.file_system.shutdown().await.unwrap();
+}

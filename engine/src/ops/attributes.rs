@@ -88,7 +88,7 @@ impl Volume {
 
     /// Bumps the change number of a record that is about to be written.
     pub(super) fn bump(&self, inode: InodeId, record: &mut Inode, now: Timestamp) {
-        crate::volume::bump(record, now);
+        crate::volume::bump(record, self.epoch, now);
         self.buffer.raise_change(inode, record.change);
     }
 }

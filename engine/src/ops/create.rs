@@ -12,7 +12,7 @@ use crate::identity::{ContentId, Epoch, Generation, InodeId};
 use crate::journal::Pending;
 use crate::limits::{FILE_SIZE_MAX, LINKS_MAX, SYMLINK_BYTES_MAX};
 use crate::records::{Content, Inode};
-use crate::volume::{CHANGE_RESERVATION, Change, Volume};
+use crate::volume::{CHANGE_RESERVATION, Change, Volume, next_change};
 
 /// What a new inode shall be.
 pub(crate) enum NewContent<'a> {
@@ -81,11 +81,8 @@ impl Volume {
             truncate::truncate(self, &mut change, who, inode, 0)?;
         }
         let attributes = change.inode(inode)?.attributes(inode, 0);
-        let ticket = match outcome {
-            // Asked again: the file may not be durable yet.
-            CreateOutcome::Created => change.commit().merge(self.store.everything()),
-            CreateOutcome::Existed => change.commit(),
-        };
+        // Somebody else, or the same one before, may have made it a moment ago: it may not be durable yet.
+        let ticket = change.commit().merge(self.store.everything());
         Ok(Pending::new(Created { attributes, outcome, directory: unchanged }, ticket))
     }
 
@@ -132,7 +129,7 @@ impl Volume {
         set: &SetAttributes,
     ) -> Result<Pending<Created>> {
         let now = change.now();
-        let record = new_inode(who, directory, content, set, now)?;
+        let record = new_inode(who, directory, content, set, (now, self.epoch))?;
         let is_directory = record.kind() == FileKind::Directory;
         let attributes = record.attributes(inode, 0);
         change.insert_inode(inode, record);
@@ -163,7 +160,7 @@ fn new_inode(
     directory: &Inode,
     content: Content,
     set: &SetAttributes,
-    now: Timestamp,
+    (now, epoch): (Timestamp, Epoch),
 ) -> Result<Inode> {
     let is_directory = matches!(content, Content::Directory { .. });
     let inherits = directory.mode & permission::SET_GID != 0;
@@ -190,9 +187,11 @@ fn new_inode(
         Some(SetTime::To(time)) => time,
         Some(SetTime::Now) | None => now,
     };
+    let first = next_change(epoch, 0);
     Ok(Inode {
-        epoch: Epoch(0),
-        generation: Generation(1),
+        epoch,
+        // The number of an inode that a crash takes back is given out again.
+        generation: Generation(epoch.0),
         mode,
         links: if is_directory { 2 } else { 1 },
         uid,
@@ -201,8 +200,8 @@ fn new_inode(
         mtime: time(set.mtime),
         ctime: now,
         last_access: now,
-        change: 1,
-        change_ceiling: 1 + CHANGE_RESERVATION,
+        change: first,
+        change_ceiling: first + CHANGE_RESERVATION,
         content,
     })
 }

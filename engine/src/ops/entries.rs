@@ -147,7 +147,7 @@ pub(crate) fn update_directory(
     let mut new = old.clone();
     apply_delta(&mut new, delta);
     new.mtime = now;
-    crate::volume::bump(&mut new, now);
+    crate::volume::bump(&mut new, change.epoch(), now);
     let result = DirectoryChange { before: old.change, after: new.change };
     change.update_inode(directory, &old, new);
     Ok(result)

@@ -34,10 +34,9 @@ impl Volume {
         if replaced.is_some_and(|replaced| replaced.inode == moved.inode) {
             let same =
                 |directory: &Inode| DirectoryChange { before: directory.change, after: directory.change };
-            return Ok(Pending::new(
-                Renamed { source: same(&source), target: same(&target) },
-                change.commit(),
-            ));
+            let renamed = Renamed { source: same(&source), target: same(&target) };
+            // It tells the numbers of changes that may not be durable yet.
+            return Ok(Pending::new(renamed, change.commit().merge(self.store.everything())));
         }
         let record = change.stored_inode(moved.inode)?;
         permission::need_sticky(who, &source, &record)?;

@@ -13,7 +13,7 @@ use crate::identity::{BlockIndex, ContentId, InodeId};
 use crate::journal::Ticket;
 use crate::limits::{BLOCK_BYTES, BLOCK_PIECES_MAX, FILE_SIZE_MAX, PIECE_FLUSH_BYTES_MAX};
 use crate::records::{Content, Inode, Piece, key};
-use crate::volume::{CHANGE_RESERVATION, Change, Look, PieceRow, Volume, age_key};
+use crate::volume::{CHANGE_RESERVATION, Change, Look, PieceRow, Volume, age_key, next_change};
 
 /// Data that is copied when it is taken into the buffer.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
@@ -70,10 +70,11 @@ impl Volume {
         let record = change.inode(inode)?;
         self.writable(&record)?;
         let stored = change.stored_inode(inode)?;
-        let number = record.change + 1;
+        let number = next_change(self.epoch, record.change);
         let mut new = stored.clone();
         permission::clear_set_id(who, &mut new);
-        let reserves = number > stored.change_ceiling && !broken(Broken::ChangeNotReserved);
+        // A crash leaves the ceiling itself, with what the file has then.
+        let reserves = number >= stored.change_ceiling && !broken(Broken::ChangeNotReserved);
         if reserves {
             new.change_ceiling = number + CHANGE_RESERVATION;
         }

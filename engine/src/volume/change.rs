@@ -10,7 +10,7 @@ use crate::broken::{Broken, broken};
 use crate::buffer::{Cut, DirtyView};
 use crate::data::BlockAddress;
 use crate::error::{Error, Result};
-use crate::identity::{BlockIndex, ContentId, InodeId, Lsn, SegmentId};
+use crate::identity::{BlockIndex, ContentId, Epoch, InodeId, Lsn, SegmentId};
 use crate::journal::Ticket;
 use crate::metadata::Transaction;
 use crate::records::{Content, Extent, Inode, SegmentRecord, SegmentState, Totals, key};
@@ -60,6 +60,11 @@ impl<'a> Change<'a> {
     /// The time of this change.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The life of the file system that it is made in.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.volume.epoch
     }
 
     /// The LSN that this change will have.
@@ -325,9 +330,15 @@ pub(crate) fn decode_segment(id: SegmentId, bytes: &[u8]) -> Result<SegmentRecor
     SegmentRecord::decode(bytes).map_err(|error| Error::corrupt(format!("segment {id}: {error}")))
 }
 
+/// The change number that follows one in this life of the file system. Readers are shown numbers before the changes are durable. What a
+/// crash takes back leaves its numbers behind, and they must not come again with another content: each life has numbers of its own.
+pub(crate) fn next_change(epoch: Epoch, number: u64) -> u64 {
+    number.saturating_add(1).max(u64::from(epoch.0) << 32)
+}
+
 /// Bumps the change number and the change time, as every change of content or attributes does.
-pub(crate) fn bump(record: &mut Inode, now: Timestamp) {
-    record.change += 1;
+pub(crate) fn bump(record: &mut Inode, epoch: Epoch, now: Timestamp) {
+    record.change = next_change(epoch, record.change);
     record.change_ceiling = record.change_ceiling.max(record.change);
     record.ctime = now;
     debug_assert!(record.kind() != FileKind::Directory || record.links >= 2 || record.links == 0);

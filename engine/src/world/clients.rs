@@ -255,8 +255,6 @@ impl Client<'_> {
         let renamed = self.fs.rename(&Credential::root(), source, target).await;
         let possible = can_rename(self.model.borrow().tree(), (from, &name), (to, &new));
         match renamed {
-            // Nothing was changed, so that nothing is promised either.
-            Ok(_) if possible && self.find(from, &name) == self.find(to, &new) => Ok(Next::GoOn),
             Ok(pending) if possible => {
                 let (renamed, ticket) = pending.into_parts();
                 let sequence = self.change(|tree| tree::rename(tree, (from, &name), (to, &new)));
