@@ -1,4 +1,4 @@
-//! Nothing at rest is readable: neither names nor content, in the data directory or the bucket.
+//! Nothing at rest is readable: neither names nor content, in the data directory or the bucket, nor what a client calls itself.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +7,9 @@ use anyhow::{Result, ensure};
 use harness::tree::files_below;
 use harness::{Cold, Guest, Minio, Server};
 use memchr::memmem::Finder;
+
+/// How the names begin that Linux clients give themselves; the server keeps them in hexadecimal digits.
+const CLIENT: &[u8] = b"Linux NFSv4";
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -53,8 +56,10 @@ impl Markers {
         let contents = self.contents.iter().zip(&self.names).flat_map(|(content, name)| {
             [0, 300, 600].map(|at| (format!("content {name}"), content.get(at..at + 24).unwrap_or_default()))
         });
+        let digits = hex::encode(CLIENT);
+        let client = [CLIENT, digits.as_bytes()].map(|needle| ("name of the client".to_owned(), needle));
         let finders: Vec<(String, Finder<'_>)> =
-            names.chain(contents).map(|(what, needle)| (what, Finder::new(needle))).collect();
+            names.chain(contents).chain(client).map(|(what, needle)| (what, Finder::new(needle))).collect();
         let mut found = Vec::new();
         for file in files_below(directory)? {
             let bytes = fs::read(&file)?;

@@ -1,12 +1,14 @@
 //! The index: all metadata that was folded, in an ordered store on the local disk.
 //!
 //! The store behind [`MetaStore`] is never the truth: it can be rebuilt from the checkpoints at any time, and is, whenever its
-//! [`Marker`] does not vouch for it. It gets its values sealed; its keys stay in clear, because it has to order them.
+//! [`Marker`] does not vouch for it. It gets sealed [`pages`] under numbers, and orders nothing that means something: the keys of entries
+//! are in the pages, and a [`tree`] of them leads from a key to its page (`docs/decisions/0007-index-pages.md`).
 //!
 //! # Crash consistency
 //! The index is always between two folds: it has all changes up to the LSN that is recorded in it, and perhaps some of the next delta,
 //! which is applied again. After a stop of the machine it is thrown away.
 
+mod branch;
 mod bundle;
 mod cache;
 #[cfg(any(test, fuzzing))]
@@ -14,11 +16,13 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod golden;
 mod marker;
+mod pages;
+mod range;
 mod rewrite;
-mod sealed;
 mod sled_store;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::path::Path;
 
@@ -27,8 +31,9 @@ use bytes::Bytes;
 use crate::error::Result;
 
 pub(crate) use marker::{BootId, Marker, MarkerState};
-pub(crate) use sealed::{Index, Resealed};
+pub(crate) use pages::Resealed;
 pub(crate) use sled_store::SledIndexes;
+pub(crate) use tree::Index;
 
 /// Opens what holds an index.
 pub(crate) trait Indexes: Send + Sync + 'static {
@@ -50,8 +55,8 @@ pub(crate) trait Indexes: Send + Sync + 'static {
 pub(crate) trait MetaStore: Send + Sync + 'static {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
-    /// The last entry whose key is not above this one.
-    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>>;
+    /// The last key.
+    fn last_key(&self) -> Result<Option<Bytes>>;
     /// The entries from one key up to another, which is not among them, in ascending order. It need not be a snapshot.
     fn range<'a>(&'a self, from: &[u8], to: &[u8])
     -> Box<dyn Iterator<Item = Result<(Bytes, Vec<u8>)>> + 'a>;

@@ -166,7 +166,7 @@ impl Store {
 
     /// Takes the seal off what the index has of the lowest keys.
     pub(crate) fn spoil_index(&self) {
-        self.parts().index.write_raw(vec![(Bytes::from_static(&[0]), Some(b"no seal".to_vec()))]);
+        self.parts().index.write_raw(&[0], Some(b"no seal".to_vec()));
     }
 }
 

@@ -113,10 +113,8 @@ impl MetaStore for Store {
         Ok(self.entries.lock().get(key).cloned())
     }
 
-    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
-        let entries = self.entries.lock();
-        let below = entries.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back();
-        Ok(below.map(|(key, value)| (key.clone(), value.clone())))
+    fn last_key(&self) -> Result<Option<Bytes>> {
+        Ok(self.entries.lock().keys().next_back().cloned())
     }
 
     fn range<'a>(

@@ -3,12 +3,13 @@
 //! What the store pays for a value (a place in its page table, in memory and at each start, and a step of each write) it pays once for
 //! a dozen entries; `docs/decisions/0001-index-bundles.md` has the figures.
 //!
-//! A bundle's key in the store is the lower bound of the keys in it; the lowest bundle has the key 0x00. Its content:
+//! A bundle covers the keys from its lower bound, which stands in the branch above it, up to that of the next one; the lowest bundle has
+//! the lower bound 0x00. Its content:
 //!
 //! | bytes | field |
 //! |---|---|
 //! | 1 | format: 1 |
-//! | v + n | upper bound, which is the key of the next bundle: length, bytes; empty if there is none |
+//! | v + n | upper bound, which is the lower bound of the next bundle: length, bytes; empty if there is none |
 //! | … | the entries, in ascending order of their keys |
 //!
 //! An entry, with v for a length of seven bits to a byte, the lowest first, and the highest bit set in all but the last:
@@ -25,7 +26,7 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::limits::INDEX_BUNDLE_BYTES;
 
 const FORMAT: u8 = 1;
-/// The key of the lowest bundle: below all keys, since no key is empty.
+/// The lower bound of the lowest bundle: below all keys, since no key is empty.
 pub(super) const LOWEST: &[u8] = &[0];
 
 /// An entry of the index.
@@ -92,7 +93,7 @@ impl Walk {
         Ok(Walk { at, upper, content, key: Vec::with_capacity(32) })
     }
 
-    /// The key of the next bundle.
+    /// The lower bound of the next bundle.
     pub(super) fn upper(&self) -> Option<Bytes> {
         Some(self.content.slice(self.upper.clone())).filter(|upper| !upper.is_empty())
     }
@@ -180,11 +181,11 @@ fn entry<'a>(rest: &mut Reader<'a>, length_before: usize) -> Result<(usize, &'a 
     Ok((shared, sized(rest)?, sized(rest)?))
 }
 
-/// Rows shared out evenly among as few bundles as hold them: those of random changes are then half full at least, and those of a bulk
-/// are full.
-pub(super) fn share_out(rows: Vec<Row>) -> Vec<Vec<Row>> {
+/// Rows shared out evenly among as few bundles as hold them, but not among more than `most`: those of random changes are then half full
+/// at least, and those of a bulk are full.
+pub(super) fn share_out(rows: Vec<Row>, most: usize) -> Vec<Vec<Row>> {
     let total: usize = rows.iter().map(row_bytes).sum();
-    let count = total.div_ceil(INDEX_BUNDLE_BYTES).max(1);
+    let count = total.div_ceil(INDEX_BUNDLE_BYTES).clamp(1, most.max(1));
     let mut shares = vec![Vec::new()];
     let mut taken = 0;
     for row in rows {
@@ -333,13 +334,14 @@ mod tests {
     fn rows_are_shared_out_evenly_and_none_is_lost() {
         for count in [0, 1, 5, 40, 400] {
             let rows: Vec<Row> = (0..count).map(|number| row(&format!("{number:05}"), 100)).collect();
-            let shares = share_out(rows.clone());
+            let shares = share_out(rows.clone(), usize::MAX);
             assert_eq!(shares.concat(), rows);
             let bytes = |share: &Vec<Row>| share.iter().map(row_bytes).sum::<usize>();
             assert!(shares.iter().all(|share| bytes(share) <= INDEX_BUNDLE_BYTES + 107));
             assert!(shares.len() == 1 || shares.iter().all(|share| bytes(share) > INDEX_BUNDLE_BYTES / 3));
         }
         let large: Vec<Row> = (0..4).map(|number| row(&number.to_string(), 60_000)).collect();
-        assert_eq!(share_out(large).len(), 4);
+        assert_eq!(share_out(large.clone(), usize::MAX).len(), 4);
+        assert_eq!(share_out(large, 2).len(), 2);
     }
 }

@@ -63,9 +63,9 @@ impl BundleCache {
     }
 
     /// Brings what is kept up to date with a batch that was written. What is not kept is not: a fold touches more than is read.
-    pub(super) fn follow(&self, batch: &[(Bytes, Option<Vec<u8>>)]) {
+    pub(super) fn follow<'a>(&self, batch: impl Iterator<Item = (&'a Bytes, Option<&'a [u8]>)> + Clone) {
         let mut state = self.state.write();
-        let kept = batch.iter().any(|(lower, _)| state.bundles.get(lower).is_some());
+        let kept = batch.clone().any(|(lower, _)| state.bundles.get(lower).is_some());
         if !kept {
             return;
         }
@@ -143,18 +143,19 @@ mod tests {
         assert_eq!(found("g"), Some(key("f")));
     }
 
+    fn follow(cache: &BundleCache, batch: &[(Bytes, Option<Vec<u8>>)]) {
+        cache.follow(batch.iter().map(|(lower, content)| (lower, content.as_deref())));
+    }
+
     #[test]
     fn it_follows_what_is_written() {
         let cache = BundleCache::new(1 << 20);
         cache.insert(key("b"), content("d", 1).into());
         cache.insert(key("d"), content("f", 1).into());
-        cache.follow(&[(key("x"), Some(content("z", 1)))]);
+        follow(&cache, &[(key("x"), Some(content("z", 1)))]);
         assert!(cache.find(b"y").is_none(), "nobody asked for it");
-        cache.follow(&[
-            (key("b"), Some(content("c", 1))),
-            (key("c"), Some(content("f", 1))),
-            (key("d"), None),
-        ]);
+        let split = [(key("b"), Some(content("c", 1))), (key("c"), Some(content("f", 1))), (key("d"), None)];
+        follow(&cache, &split);
         let found = |of: &str| cache.find(of.as_bytes()).map(|(lower, _)| lower);
         assert_eq!((found("b"), found("c"), found("e")), (Some(key("b")), Some(key("c")), Some(key("c"))));
     }

@@ -1,4 +1,4 @@
-//! For fuzzing: values of the index, and its marker.
+//! For fuzzing: pages of the index, and its marker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,9 +17,10 @@ use crate::fuzzing::{Decoder, home, must};
 use crate::identity::{Epoch, Lsn};
 
 pub(crate) const DECODERS: &[Decoder] = &[
-    Decoder { name: "index-value", run: value, seeds: || vec![sealed(b"value"), sealed(b"")] },
+    Decoder { name: "index-page", run: page, seeds: || vec![sealed(b"value"), sealed(b"")] },
+    Decoder { name: "index-page-content", run: page_content, seeds: page_content_seeds },
     Decoder { name: "index-bundle", run: any_bundle, seeds: bundle_seeds },
-    Decoder { name: "index-value-damage", run: value_damage, seeds: damages },
+    Decoder { name: "index-page-damage", run: page_damage, seeds: damages },
     Decoder { name: "index-applied", run: applied, seeds: || vec![7_u64.to_be_bytes().to_vec()] },
     Decoder { name: "index-marker", run: index_marker, seeds: index_marker_seeds },
     Decoder { name: "index-marker-file", run: marker_file, seeds: marker_file_seeds },
@@ -49,10 +50,8 @@ impl MetaStore for Rows {
         Box::new(found.into_iter())
     }
 
-    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
-        let rows = self.0.lock();
-        let found = rows.range(..=key.to_vec()).next_back();
-        Ok(found.map(|(key, value)| (Bytes::copy_from_slice(key), value.clone())))
+    fn last_key(&self) -> Result<Option<Bytes>> {
+        Ok(self.0.lock().keys().next_back().map(|key| Bytes::copy_from_slice(key)))
     }
 
     fn apply(&self, batch: Vec<(Bytes, Option<Vec<u8>>)>) -> Result<()> {
@@ -75,18 +74,25 @@ fn index(rows: &Rows) -> Index {
     Index::new(&home(&MemoryDisk::default()), [3; 16], Epoch(2), Box::new(rows.clone()), 1 << 20)
 }
 
-/// A bundle of one entry, as it stands in the store.
-fn sealed(value: &[u8]) -> Vec<u8> {
+/// The store of an index with one entry: the root, and this leaf.
+fn with_entry(value: &[u8]) -> Rows {
     let rows = Rows::default();
     let entry = (Bytes::from_static(KEY), Some(Bytes::copy_from_slice(value)));
     must(index(&rows).apply([Ok(entry)].into_iter(), Lsn(1)));
-    rows.0.lock().get(bundle::LOWEST).cloned().unwrap_or_default()
+    rows
 }
 
-/// What a store with these bytes for its only bundle says of the key.
-fn open(lower: &[u8], stored: &[u8]) -> Option<Bytes> {
-    let rows = Rows::default();
-    rows.0.lock().insert(lower.to_vec(), stored.to_vec());
+const ROOT: [u8; 8] = 0_u64.to_be_bytes();
+const LEAF: [u8; 8] = 1_u64.to_be_bytes();
+
+/// A leaf with one entry, as it stands in the store.
+fn sealed(value: &[u8]) -> Vec<u8> {
+    with_entry(value).0.lock().get(LEAF.as_slice()).cloned().unwrap_or_default()
+}
+
+/// What a store with these bytes for one of its pages says of the key.
+fn open(page: [u8; 8], stored: &[u8]) -> Option<Bytes> {
+    let rows = with_page(page, stored);
     let value = index(&rows).get(KEY).ok().flatten();
     let ranged = index(&rows).with_range(b"\0", b"\xff", |mut entries| Ok(entries.next()));
     let ranged = ranged.ok().flatten().and_then(|entry| entry.ok()?.1);
@@ -94,21 +100,50 @@ fn open(lower: &[u8], stored: &[u8]) -> Option<Bytes> {
     value
 }
 
-fn value(data: &[u8]) {
-    if let Some(value) = open(bundle::LOWEST, data) {
+fn with_page(page: [u8; 8], stored: &[u8]) -> Rows {
+    let rows = with_entry(b"other");
+    rows.0.lock().insert(page.to_vec(), stored.to_vec());
+    rows
+}
+
+fn page(data: &[u8]) {
+    if let Some(value) = open(LEAF, data) {
         assert_eq!(sealed(&value), data);
     }
 }
 
+/// A page of any content, under a right seal: the leaf or the root. Whatever it says, everything ends.
+fn page_content(data: &[u8]) {
+    for page in [LEAF, ROOT] {
+        let sealed = must(index(&Rows::default()).seal(&page, data));
+        let rows = with_page(page, &sealed);
+        let _ = index(&rows).get(KEY);
+        let _ = index(&rows).last(b"\0", b"\xff");
+        let _ =
+            index(&rows).with_range(b"\0", b"\xff", |entries| Ok(entries.take_while(Result::is_ok).count()));
+        let entry = (Bytes::from_static(KEY), Some(Bytes::from_static(b"new")));
+        let gone = (Bytes::from_static(b"kez"), None);
+        let _ = index(&rows).apply([Ok(entry), Ok(gone)].into_iter(), Lsn(2));
+    }
+}
+
+fn page_content_seeds() -> Vec<Vec<u8>> {
+    let row = |key: &'static [u8], value: &'static [u8]| (Bytes::from_static(key), Bytes::from_static(value));
+    let leaf = bundle::encode(None, &[row(b"aa", b"1"), row(KEY, b"2")]);
+    let end = bundle::encode(Some(&Bytes::from_static(b"l")), &[]);
+    let root = bundle::encode(None, &[row(bundle::LOWEST, &[1]), row(b"l", &[1])]);
+    [(0, leaf), (0, end), (1, root)].map(|(level, bundle)| [[level].as_slice(), &bundle].concat()).to_vec()
+}
+
 /// A value of any bytes comes back, but not from another place and not after any change.
-fn value_damage(data: &[u8]) {
+fn page_damage(data: &[u8]) {
     let mut input = Input::new(data);
     let value = input.short();
     let genuine = sealed(value);
-    assert_eq!(open(bundle::LOWEST, &genuine).as_deref(), Some(value));
-    assert_eq!(open(b"a", &genuine), None);
+    assert_eq!(open(LEAF, &genuine).as_deref(), Some(value));
+    assert_eq!(open(ROOT, &genuine), None);
     let damaged = input.damage(&genuine);
-    assert_eq!(open(bundle::LOWEST, &damaged).is_some(), damaged == genuine);
+    assert_eq!(open(LEAF, &damaged).is_some(), damaged == genuine);
 }
 
 /// A bundle of any content, behind the seal.
@@ -156,8 +191,9 @@ fn index_marker_seeds() -> Vec<Vec<u8>> {
     markers().map(content).to_vec()
 }
 
-fn markers() -> [Marker; 2] {
-    let state = [MarkerState::InUse(BootId::of("a-boot")), MarkerState::Closed { applied: Lsn(7) }];
+fn markers() -> [Marker; 3] {
+    let in_use = MarkerState::InUse(BootId::of("a-boot"));
+    let state = [in_use, MarkerState::Closed { applied: Lsn(7) }, MarkerState::Older];
     state.map(|state| Marker { index: [1; 16], state })
 }
 

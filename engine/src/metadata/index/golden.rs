@@ -1,4 +1,4 @@
-//! Golden files: the index's values as sled gets them, and its marker.
+//! Golden files: the index's pages as sled gets them, and its marker.
 
 use std::path::Path;
 
@@ -12,47 +12,58 @@ use crate::golden::fixed::{first_ring, home, ring, rotate};
 use crate::identity::{Epoch, Lsn};
 
 pub(crate) const FORMATS: &[Format] = &[
-    Format { name: "index-values", write: Some(write_values), read: read_values },
+    Format { name: "index-pages", write: Some(write_pages), read: read_pages },
     Format {
-        name: "index-marker-in-use",
+        name: "index-pages-marker-in-use",
         write: Some(|| write_marker(&in_use())),
         read: |stored| read_marker(&in_use(), stored),
     },
     Format {
-        name: "index-marker-closed",
+        name: "index-pages-marker-closed",
         write: Some(|| write_marker(&closed())),
         read: |stored| read_marker(&closed(), stored),
     },
+    Format { name: "index-marker-in-use", write: None, read: |stored| read_marker(&older(), stored) },
+    Format { name: "index-marker-closed", write: None, read: |stored| read_marker(&older(), stored) },
 ];
 
 const ID: [u8; 16] = [0x1d; 16];
-/// Where the second bundle begins.
+/// Where the second leaf begins.
 const BOUND: &[u8] = b"dm";
 
-/// Entries of the first bundle and of the second one.
+/// Entries of the first leaf and of the second one.
 fn entries() -> [Vec<bundle::Row>; 2] {
     let row = |key: &'static [u8], value: &'static [u8]| (Bytes::from_static(key), Bytes::from_static(value));
     let first = vec![row(b"da", b"1"), row(b"db", b""), row(b"dbcd", &[0xab; 200])];
     [first, vec![row(b"dm", b"m"), row(b"e", b"last")]]
 }
 
-/// A bundle of the first epoch and key; a second one, and how far the index has got, of the second epoch and key.
-fn write_values() -> Vec<u8> {
+/// The root and a leaf of the first epoch and key; a second leaf, and how far the index has got, of the second epoch and key.
+fn write_pages() -> Vec<u8> {
     let (directory, home) = (tempfile::tempdir().unwrap(), home(MemoryDisk::default(), first_ring()));
     let store = SledIndexes.open(directory.path(), 1 << 20).unwrap();
     let [first, second] = entries();
+    let (lowest, bound) = (Bytes::from_static(LOWEST), Bytes::from_static(BOUND));
     let index = Index::new(&home, ID, Epoch(1), store, 0);
-    let first = index.seal(LOWEST, &bundle::encode(Some(&Bytes::from_static(BOUND)), &first)).unwrap();
+    let both = vec![
+        (lowest, Some(bundle::encode(Some(&bound), &first))),
+        (bound.clone(), Some(bundle::encode(None, &[]))),
+    ];
+    index.write_leaves(both).unwrap();
     rotate(&home.keys);
     let index = Index::new(&home, ID, Epoch(2), index.into_store().unwrap(), 0);
-    let second = index.seal(BOUND, &bundle::encode(None, &second)).unwrap();
+    index.write_leaves(vec![(bound, Some(bundle::encode(None, &second)))]).unwrap();
     index.apply(std::iter::empty(), Lsn(9)).unwrap();
-    let applied = index.into_store().unwrap().get(b"").unwrap().unwrap();
-    let rows = [(b"".as_slice(), applied), (LOWEST, first), (BOUND, second)];
-    join_rows(&rows.map(|(key, value)| (hex::encode(key), value)))
+    let store = index.into_store().unwrap();
+    let rows: Vec<Row> = store
+        .range(b"", &[0xff; 9])
+        .map(|row| row.map(|(key, value)| (hex::encode(key), value)).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 4);
+    join_rows(&rows)
 }
 
-fn read_values(stored: &[u8]) {
+fn read_pages(stored: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     let store = SledIndexes.open(directory.path(), 1 << 20).unwrap();
     let row = |(key, value): Row| (Bytes::from(hex::decode(key).unwrap()), Some(value));
@@ -65,6 +76,10 @@ fn read_values(stored: &[u8]) {
         assert_eq!(index.get(&key).unwrap(), Some(value));
     }
     assert_eq!(index.applied().unwrap(), Some(Lsn(9)));
+}
+
+fn older() -> Marker {
+    Marker { index: ID, state: MarkerState::Older }
 }
 
 fn in_use() -> Marker {

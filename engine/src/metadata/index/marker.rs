@@ -5,7 +5,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | 16 | index id |
-//! | 1 | 1 = in use, 2 = closed |
+//! | 1 | 3 = in use, 4 = closed; 1 and 2 were that of an index with other keys, which is not read any more |
 //! | 8 | when closed: the LSN that it had applied; else 0 |
 //! | 4 + n | when in use: the boot of the machine in which it is; else empty |
 //!
@@ -23,8 +23,9 @@ use crate::identity::Lsn;
 use crate::keys::SealedFile;
 
 pub(super) const FILE: SealedFile = SealedFile { magic: "tidefsIM", version: 1, length_max: 4096 };
-const IN_USE: u8 = 1;
-const CLOSED: u8 = 2;
+const OLDER: [u8; 2] = [1, 2];
+const IN_USE: u8 = 3;
+const CLOSED: u8 = 4;
 
 /// The run of the machine since it was started, if it can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,11 @@ pub(crate) struct Marker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MarkerState {
     InUse(BootId),
-    Closed { applied: Lsn },
+    Closed {
+        applied: Lsn,
+    },
+    /// It is of a kind that is not read any more: it is built anew.
+    Older,
 }
 
 impl Marker {
@@ -65,6 +70,7 @@ impl Marker {
                 writer.u8(IN_USE).u64(0).sized(boot.as_deref().unwrap_or_default().as_bytes())
             }
             MarkerState::Closed { applied } => writer.u8(CLOSED).u64(applied.0).sized(b""),
+            MarkerState::Older => writer.u8(OLDER[0]).u64(0).sized(b""),
         };
         FILE.publish(home, path, writer.as_slice())
     }
@@ -95,6 +101,7 @@ impl Marker {
         let state = match state {
             IN_USE => MarkerState::InUse(BootId(Some(boot).filter(|boot| !boot.is_empty()))),
             CLOSED => MarkerState::Closed { applied },
+            state if OLDER.contains(&state) => MarkerState::Older,
             _ => return Err(Malformed("unknown state of the index")),
         };
         Ok(Marker { index, state })
@@ -105,6 +112,7 @@ impl Marker {
         let state = match &self.state {
             MarkerState::InUse(then) => then.0.is_some() && (then == boot || broken(Broken::IndexTrusted)),
             MarkerState::Closed { .. } => true,
+            MarkerState::Older => false,
         };
         self.index == index && state
     }
@@ -114,6 +122,7 @@ impl Marker {
         let state = match &self.state {
             MarkerState::InUse(_) => true,
             MarkerState::Closed { applied: closed } => *closed == applied,
+            MarkerState::Older => false,
         };
         state && self.may_vouch(index, boot)
     }
@@ -135,5 +144,7 @@ mod tests {
         let closed = Marker { index, state: MarkerState::Closed { applied: Lsn(7) } };
         assert!(closed.vouches(index, &BootId::of("b"), Lsn(7)));
         assert!(!closed.vouches(index, &boot, Lsn(6)));
+        let older = Marker { index, state: MarkerState::Older };
+        assert!(!older.may_vouch(index, &boot) && !older.vouches(index, &boot, Lsn(0)));
     }
 }

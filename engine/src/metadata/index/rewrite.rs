@@ -1,7 +1,7 @@
-//! Bringing sorted changes into bundles.
+//! Bringing sorted changes into leaves.
 //!
 //! # Crash consistency
-//! What replaces a bundle, what is split from it and what it takes in go into the store as one batch: after each of them the bundles
+//! What replaces a leaf, what is split from it and what it takes in go into the store as one batch: after each of them the leaves
 //! cover all keys, each once. Applying the same changes again changes nothing.
 
 use std::collections::VecDeque;
@@ -9,24 +9,24 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::bundle::{self, LOWEST, Row};
-use super::sealed::Index;
+use super::tree::{BundleChange, Index};
 use crate::error::{Error, Result};
 use crate::limits::INDEX_BUNDLE_BYTES;
 
-/// Bytes of new rows at which those that fill bundles are written although there may be more to come.
+/// Bytes of new rows at which those that fill leaves are written although there may be more to come.
 const SPILL_BYTES: usize = 16 * INDEX_BUNDLE_BYTES;
-/// A bundle with less in it takes in the next one.
+/// A leaf with less in it takes in the next one.
 const THIN_BYTES: usize = INDEX_BUNDLE_BYTES / 8;
-/// Bundles that one bundle takes in at a time: bounds the batch when a great many entries are removed.
+/// Leaves that one leaf takes in before it is written: bounds the batch when a great many entries are removed.
 const TAKEN_IN_MAX: usize = 32;
 
-/// Changes bundles, one after the other.
+/// Changes leaves, one after the other.
 pub(super) struct Rewrite<'a> {
     index: &'a Index,
     open: Option<Open>,
 }
 
-/// A bundle that is being changed.
+/// A leaf that is being changed.
 struct Open {
     lower: Bytes,
     upper: Option<Bytes>,
@@ -35,7 +35,7 @@ struct Open {
     done_bytes: usize,
     /// Rows as they were, behind the last change.
     rest: VecDeque<Row>,
-    /// Keys of the bundles that it took in.
+    /// Lower bounds of the leaves that it took in.
     taken_in: Vec<Bytes>,
     changed: bool,
 }
@@ -65,7 +65,7 @@ impl<'a> Rewrite<'a> {
         self.settle(None).map(drop)
     }
 
-    /// Writes the open bundle unless it covers the key.
+    /// Writes the open leaf unless it covers the key.
     fn settle(&mut self, key: Option<&Bytes>) -> Result<Option<Open>> {
         let Some(mut open) = self.open.take() else { return Ok(None) };
         loop {
@@ -73,7 +73,13 @@ impl<'a> Rewrite<'a> {
                 return Ok(Some(open));
             }
             match open.upper.clone() {
-                Some(next) if open.wants_more() => self.take_in(&mut open, next)?,
+                Some(next) if open.wants_more() => {
+                    if open.taken_in.len() >= TAKEN_IN_MAX {
+                        self.write(&mut open)?;
+                        open.changed = true;
+                    }
+                    self.take_in(&mut open, next)?;
+                }
                 _ => break,
             }
         }
@@ -82,7 +88,7 @@ impl<'a> Rewrite<'a> {
     }
 
     fn open(&self, key: &Bytes) -> Result<Open> {
-        let (lower, content) = match self.index.bundle_of(key)? {
+        let (lower, content) = match self.index.leaf_to_change(key)? {
             Some((lower, content)) => (lower, bundle::decode(&content)?),
             None => (Bytes::from_static(LOWEST), bundle::Bundle::default()),
         };
@@ -106,15 +112,15 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    /// Writes the bundle, in parts if it is too large; the last part stays open.
+    /// Writes the leaf, in parts if it is too large; the last part stays open.
     fn write(&self, open: &mut Open) -> Result<()> {
         if !open.changed {
             return Ok(());
         }
         open.finish_rest();
-        let shares = bundle::share_out(std::mem::take(&mut open.done));
+        let shares = bundle::share_out(std::mem::take(&mut open.done), usize::MAX);
         let mut lower = open.lower.clone();
-        let mut batch: Vec<(Bytes, Option<Vec<u8>>)> = Vec::with_capacity(shares.len());
+        let mut batch: Vec<BundleChange> = Vec::with_capacity(shares.len());
         let mut shares = shares.into_iter().peekable();
         while let Some(share) = shares.next() {
             let next = shares.peek().and_then(|next| next.first()).map(|(key, _)| key.clone());
@@ -131,7 +137,7 @@ impl<'a> Rewrite<'a> {
         open.lower = lower;
         open.done_bytes = 0;
         open.changed = false;
-        self.index.write_bundles(&batch)
+        self.index.write_leaves(batch)
     }
 }
 
@@ -179,6 +185,6 @@ impl Open {
 
     fn wants_more(&self) -> bool {
         let bytes = self.done_bytes + self.rest.iter().map(bundle::row_bytes).sum::<usize>();
-        self.changed && bytes < THIN_BYTES && self.taken_in.len() < TAKEN_IN_MAX
+        self.changed && bytes < THIN_BYTES
     }
 }

@@ -145,10 +145,9 @@ impl MetaStore for SledStore {
         Ok(found.map(|value| value.to_vec()))
     }
 
-    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
-        let last = |db: &sled::Db| db.range(..=key.to_vec()).next_back().transpose();
-        let found = self.ask(|db| last(db).map_err(failed("cannot read")))?;
-        Ok(found.map(|(key, value)| (Bytes::copy_from_slice(&key), value.to_vec())))
+    fn last_key(&self) -> Result<Option<Bytes>> {
+        let found = self.ask(|db| db.last().map_err(failed("cannot read")))?;
+        Ok(found.map(|(key, _)| Bytes::copy_from_slice(&key)))
     }
 
     fn range<'a>(

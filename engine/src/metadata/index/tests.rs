@@ -105,9 +105,9 @@ fn a_bundle_that_is_missing_is_noticed() {
     let open = index(&bench.file("index"), &bench.home, 1, 0);
     let row = |number: usize| (Bytes::from(format!("k{number:06}")), Some(Bytes::from(vec![1; 100])));
     open.apply((0..200).map(|number| Ok(row(number))), Lsn(1)).unwrap();
-    let (lower, _) = open.bundle_of(b"k000100").unwrap().unwrap();
+    let (lower, _) = open.leaf_to_change(b"k000100").unwrap().unwrap();
     assert!(lower.len() > 1, "there is a bundle below it");
-    open.write_bundles(&[(lower, None)]).unwrap();
+    open.write_leaves(vec![(lower, None)]).unwrap();
     assert!(open.get(b"k000100").is_err());
     assert!(open.with_range(b"k", b"l", |rows| rows.collect::<Result<Vec<_>, _>>()).is_err());
     let change = [Ok((Bytes::from_static(b"k000100"), None))];
@@ -122,9 +122,89 @@ fn removing_neighbours_leaves_no_bundles_behind() {
         Ok((Bytes::from(format!("k{number:06}")), value.map(Bytes::from_static)))
     };
     open.apply((0..20_000).map(|number| row(number, Some(&[1; 100]))), Lsn(1)).unwrap();
-    let bundles = |index: &Index| index.bundles().unwrap();
-    let filled = bundles(&open);
+    let filled = open.pages();
     assert!(filled > 20_000 * 100 / INDEX_BUNDLE_BYTES && filled < 20_000 * 140 / INDEX_BUNDLE_BYTES);
     open.apply((0..19_999).map(|number| row(number, None)), Lsn(2)).unwrap();
-    assert!(bundles(&open) < filled / 20, "{} of {filled}", bundles(&open));
+    assert!(open.pages() < filled / 20, "{} of {filled}", open.pages());
+}
+
+/// A key that has little in common with its neighbours, so that few of them fit into a branch and the tree becomes high.
+fn long_key(number: usize) -> Bytes {
+    let noise = Random(number as u64 + 1).below(u64::MAX);
+    Bytes::from(format!("{number:07}{}", noise.to_string().repeat(18)))
+}
+
+#[test]
+fn a_high_tree_grows_and_shrinks_at_both_ends_and_in_the_middle() {
+    let bench = Bench::on_real_disk();
+    let open = index(&bench.file("index"), &bench.home, 1, 32 << 10);
+    let mut model = Model::new();
+    let mut lsn = 0;
+    let mut apply = |model: &mut Model, changes: BTreeMap<Bytes, Option<Bytes>>| {
+        lsn += 1;
+        open.apply(changes.iter().map(|(key, value)| Ok((key.clone(), value.clone()))), Lsn(lsn)).unwrap();
+        for (key, value) in changes {
+            match value {
+                Some(value) => model.insert(key, value),
+                None => model.remove(&key),
+            };
+        }
+        let found = open.with_range(b"\0", b"z", |rows| rows.collect::<Result<Vec<_>, _>>()).unwrap();
+        assert!(found.iter().map(|(key, value)| (key, value.as_ref().unwrap())).eq(model.iter()), "{lsn}");
+        for key in found.iter().step_by(97).map(|(key, _)| key) {
+            assert_eq!(open.get(key).unwrap().as_ref(), model.get(key));
+        }
+    };
+    let value = |number: usize| Bytes::from(vec![number as u8; 120]);
+    let add = |numbers: &mut dyn Iterator<Item = usize>| {
+        numbers.map(|number| (long_key(number), Some(value(number)))).collect()
+    };
+    let remove =
+        |numbers: &mut dyn Iterator<Item = usize>| numbers.map(|number| (long_key(number), None)).collect();
+    apply(&mut model, add(&mut (0..9000)));
+    let (filled, height) = (open.pages(), open.height());
+    assert!(height >= 4, "{height}");
+    // Each page of each level is the first one below another at some time.
+    for from in [0, 1, 2, 3] {
+        apply(&mut model, remove(&mut (from * 300..from * 300 + 299)));
+        apply(&mut model, remove(&mut (8_700 - from * 300..8_999 - from * 300)));
+    }
+    for round in 0..40 {
+        apply(&mut model, remove(&mut (2_000 + round * 50..2_049 + round * 50)));
+        apply(&mut model, remove(&mut (5_000 - round..9_000).step_by(41)));
+    }
+    apply(&mut model, add(&mut (100..9_000).step_by(7)));
+    apply(&mut model, remove(&mut (0..8_990)));
+    assert!(open.pages() < 12, "{} of {filled}", open.pages());
+    apply(&mut model, add(&mut (0..9000)));
+    assert!(open.pages() < filled + filled / 10, "{} of {filled}", open.pages());
+}
+
+#[test]
+fn keys_of_any_length_are_in_a_tree_of_few_levels() {
+    let bench = Bench::on_real_disk();
+    let open = index(&bench.file("index"), &bench.home, 1, 1 << 20);
+    let key = |number: usize| {
+        let noise = Random(number as u64 + 1).below(u64::MAX).to_string();
+        Bytes::from(format!("{number:05}{}", noise.repeat(150)))
+    };
+    let entries = (0..400).map(|number| Ok((key(number), Some(Bytes::from_static(b"value")))));
+    open.apply(entries, Lsn(1)).unwrap();
+    assert!(open.height() <= 4, "{}", open.height());
+    assert!((0..400).all(|number| open.get(&key(number)).unwrap().is_some()));
+}
+
+/// Nobody learns from the keys of the store what is in the index: neither what it has nor how much of what.
+#[test]
+fn the_store_gets_numbers_for_keys() {
+    let bench = Bench::on_real_disk();
+    let directory = bench.file("index");
+    let open = index(&directory, &bench.home, 1, 0);
+    let rows =
+        (0..2_000).map(|number| Ok((Bytes::from(format!("k{number:06}")), Some(Bytes::from_static(b"v")))));
+    open.apply(rows, Lsn(1)).unwrap();
+    let store = open.into_store().unwrap();
+    let keys: Vec<Bytes> = store.range(b"", &[0xff; 64]).map(|row| row.unwrap().0).collect();
+    let numbers = (0..keys.len() as u64 - 1).map(|number| Bytes::copy_from_slice(&number.to_be_bytes()));
+    assert_eq!(keys, std::iter::once(Bytes::new()).chain(numbers).collect::<Vec<_>>());
 }

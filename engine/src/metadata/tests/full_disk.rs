@@ -204,8 +204,8 @@ impl MetaStore for FillingStore {
         self.store.get(key)
     }
 
-    fn floor(&self, key: &[u8]) -> Result<Option<(Bytes, Vec<u8>)>> {
-        self.store.floor(key)
+    fn last_key(&self) -> Result<Option<Bytes>> {
+        self.store.last_key()
     }
 
     fn range<'a>(

@@ -283,7 +283,7 @@ fn no_damage_to_an_index_that_was_in_use_gives_wrong_data() {
 fn an_index_that_failed_is_not_vouched_for_by_a_close() {
     let specimen = specimen(true);
     let store = specimen.bench.open().unwrap();
-    store.parts().index.write_raw(vec![(Bytes::from_static(&[0]), Some(b"no seal".to_vec()))]);
+    store.parts().index.write_raw(&[0], Some(b"no seal".to_vec()));
     assert!(read(&store).is_err());
     wait(store.close()).unwrap();
     drop(store);
@@ -315,7 +315,7 @@ fn an_index_that_cannot_be_brought_up_to_date_is_built_anew() {
     parts.folding.lock().take().unwrap().join();
     wait(put(&store, &[("k000", Some("new"))]).durable()).unwrap();
     parts.checkpoints.add_delta(&parts.overlay.freeze().unwrap(), None).unwrap();
-    parts.index.write_raw(vec![(Bytes::from_static(&[0]), Some(b"no seal".to_vec()))]);
+    parts.index.write_raw(&[0], Some(b"no seal".to_vec()));
     drop((store, parts));
     let store = specimen.bench.open().unwrap();
     assert_eq!(store.get(b"k000").unwrap().unwrap(), "new");

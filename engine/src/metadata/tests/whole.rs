@@ -170,7 +170,7 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     wait(store.fold()).unwrap();
     drop(store);
     // What sled has is not what it would have after a power failure; if it were used, the older value would be found.
-    let lowest = || bytes::Bytes::from_static(&[0]);
+    let lowest = || bytes::Bytes::copy_from_slice(&1_u64.to_be_bytes());
     let with_sled = |with: &dyn Fn(&dyn MetaStore) -> Option<Vec<u8>>| {
         let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
         let value = with(raw.as_ref());
