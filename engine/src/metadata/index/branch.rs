@@ -50,20 +50,20 @@ impl Planned {
 }
 
 /// A page that comes below a branch, or goes.
-type Below = (Bytes, Option<PageNumber>);
+type RowChange = (Bytes, Option<PageNumber>);
 
 /// What has to be written for changes of neighbouring leaves. The first of them is written. The caller has the layout's lock.
 pub(super) fn plan(index: &Index, leaves: Vec<BundleChange>) -> Result<Planned> {
     let mut planned = Planned::default();
-    let mut bundles = leaves;
+    let (mut bundles, mut new) = (leaves, Vec::new());
     for level in 0..LEVELS_MAX {
         let Some(anchor) = bundles.first().map(|(lower, _)| lower.clone()) else { return Ok(planned) };
-        let (changes, below) = number(index, level, bundles)?;
+        let (changes, rows) = number(index, level, bundles, &mut new)?;
         planned.levels.push(changes);
-        if below.is_empty() {
+        if rows.is_empty() {
             return Ok(planned);
         }
-        bundles = match branches(index, level + 1, &anchor, below)? {
+        bundles = match branches(index, level + 1, (&anchor, rows), &mut new)? {
             Above::Branches(bundles) => bundles,
             Above::Root { branches, root } => {
                 if !branches.is_empty() {
@@ -78,27 +78,35 @@ pub(super) fn plan(index: &Index, leaves: Vec<BundleChange>) -> Result<Planned> 
 }
 
 /// Finds the pages of bundles, and says which are new and which go.
-fn number(index: &Index, level: Level, bundles: Vec<BundleChange>) -> Result<(Vec<Change>, Vec<Below>)> {
-    let (mut changes, mut below) = (Vec::with_capacity(bundles.len()), Vec::new());
+fn number(
+    index: &Index,
+    level: Level,
+    bundles: Vec<BundleChange>,
+    new: &mut Vec<PageNumber>,
+) -> Result<(Vec<Change>, Vec<RowChange>)> {
+    let (mut changes, mut rows) = (Vec::with_capacity(bundles.len()), Vec::new());
+    let mut before = None;
     for (lower, content) in bundles {
-        let known = index.below(level, &lower)?.filter(|(found, _)| *found == lower);
+        let known = index.below(level, &lower)?.filter(|found| found.lower == lower);
         let page = match (known, &content) {
-            (Some((_, page)), Some(_)) => page,
-            (Some((_, page)), None) => {
-                below.push((lower.clone(), None));
-                page
+            (Some(found), Some(_)) => found.number,
+            (Some(found), None) => {
+                rows.push((lower.clone(), None));
+                found.number
             }
             (None, Some(_)) => {
-                let page = index.new_number()?;
-                below.push((lower.clone(), Some(page)));
+                let page = index.new_number(before, new)?;
+                new.push(page);
+                rows.push((lower.clone(), Some(page)));
                 page
             }
             (None, None) => continue,
         };
+        before = Some(page);
         changes.push(Change { lower, page, content });
     }
-    below.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    Ok((changes, below))
+    rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok((changes, rows))
 }
 
 /// What changes of a level.
@@ -112,16 +120,19 @@ enum Above {
 }
 
 /// Changes the branch that covers the anchor, which is never above a page that goes as the first one below its branch.
-fn branches(index: &Index, level: Level, anchor: &Bytes, below: Vec<Below>) -> Result<Above> {
+fn branches(
+    index: &Index,
+    level: Level,
+    (anchor, rows): (&Bytes, Vec<RowChange>),
+    new: &mut Vec<PageNumber>,
+) -> Result<Above> {
     let root = index.root()?;
     let height = root.as_ref().map_or(level, |root| root.level);
     let mut open = match root {
         Some(_) => Open::at(index, level, anchor)?,
-        None => {
-            Open { lower: Bytes::from_static(LOWEST), upper: None, rows: Vec::new(), taken_in: Vec::new() }
-        }
+        None => Open::new(Bytes::from_static(LOWEST), bundle::Bundle::default()),
     };
-    for (lower, page) in below {
+    for (lower, page) in rows {
         while !bundle::below(&lower, open.upper.as_ref()) {
             open.take_in_next(index, level)?;
         }
@@ -138,12 +149,13 @@ fn branches(index: &Index, level: Level, anchor: &Bytes, below: Vec<Below>) -> R
         let root = Root { level, content: Bytes::copy_from_slice(content) };
         return Ok(Above::Root { branches: Vec::new(), root });
     }
-    let (mut branches, mut rows) = (Vec::with_capacity(bundles.len()), Vec::with_capacity(bundles.len()));
+    let mut branches: Vec<Change> = Vec::with_capacity(bundles.len());
     for (lower, content) in bundles {
-        let page = index.new_number()?;
-        rows.push((lower.clone(), page.encode()));
+        let page = index.new_number(branches.last().map(|before| before.page), new)?;
+        new.push(page);
         branches.push(Change { lower, page, content });
     }
+    let rows: Vec<Row> = branches.iter().map(|branch| (branch.lower.clone(), branch.page.encode())).collect();
     let root = Root { level: level + 1, content: bundle::encode(None, &rows).into() };
     Ok(Above::Root { branches, root })
 }
@@ -155,13 +167,19 @@ struct Open {
     rows: Vec<Row>,
     /// Lower bounds of the branches that it took in.
     taken_in: Vec<Bytes>,
+    /// Rows that came behind all others, and other ones that came.
+    appended: usize,
+    inserted: usize,
 }
 
 impl Open {
     fn at(index: &Index, level: Level, key: &[u8]) -> Result<Self> {
         let (lower, content) = index.find(level, key)?.ok_or_else(hollow)?;
-        let bundle = bundle::decode(&content)?;
-        Ok(Open { lower, upper: bundle.upper, rows: bundle.rows, taken_in: Vec::new() })
+        Ok(Open::new(lower, bundle::decode(&content)?))
+    }
+
+    fn new(lower: Bytes, bundle: bundle::Bundle) -> Self {
+        Open { lower, upper: bundle.upper, rows: bundle.rows, taken_in: Vec::new(), appended: 0, inserted: 0 }
     }
 
     fn take_in_next(&mut self, index: &Index, level: Level) -> Result<()> {
@@ -181,7 +199,14 @@ impl Open {
         let at = self.rows.binary_search_by(|(row, _)| row.cmp(&key));
         match (at, value) {
             (Ok(at), None) => drop(self.rows.remove(at)),
-            (Err(at), Some(value)) => self.rows.insert(at, (key, value)),
+            (Err(at), Some(value)) => {
+                if at == self.rows.len() {
+                    self.appended += 1;
+                } else {
+                    self.inserted += 1;
+                }
+                self.rows.insert(at, (key, value));
+            }
             (Ok(at), Some(value)) => {
                 if let Some((_, old)) = self.rows.get_mut(at) {
                     *old = value;
@@ -196,8 +221,9 @@ impl Open {
     }
 
     fn into_bundles(self) -> Vec<BundleChange> {
-        let most = (self.rows.len() / FANOUT_MIN).max(1);
-        let mut shares = bundle::share_out(self.rows, most).into_iter().peekable();
+        // Where all came at the end more will come there.
+        let grows = self.appended > 0 && self.inserted == 0 && self.taken_in.is_empty();
+        let mut shares = share_out(self.rows, grows).into_iter().peekable();
         let mut bundles: Vec<BundleChange> = Vec::new();
         let mut lower = Some(self.lower);
         while let (Some(share), Some(begin)) = (shares.next(), lower.take()) {
@@ -214,4 +240,28 @@ impl Open {
         bundles.extend(gone);
         bundles
     }
+}
+
+/// Rows shared out among branches: evenly, or as a full one and the rest if they grow at the end.
+fn share_out(rows: Vec<Row>, grows: bool) -> Vec<Vec<Row>> {
+    // What a row takes is less than its key, which begins like its neighbours'.
+    let shared = rows.iter().zip(rows.iter().skip(1)).map(|((one, _), (other, _))| {
+        one.iter().zip(other.iter()).take_while(|(one, other)| one == other).count()
+    });
+    let shared = shared.min().unwrap_or(0);
+    let bytes = |row: &Row| bundle::row_bytes(row).saturating_sub(shared) + 1;
+    let total: usize = rows.iter().map(bytes).sum();
+    let most = (rows.len() / FANOUT_MIN).max(1);
+    let count = total.div_ceil(INDEX_BUNDLE_BYTES).clamp(1, most);
+    if !grows || count != 2 {
+        return bundle::share_out_evenly(rows, count, bytes);
+    }
+    let mut full = rows;
+    let mut taken = 0;
+    let fits = full.iter().take_while(|row| {
+        taken += bytes(row);
+        taken <= INDEX_BUNDLE_BYTES
+    });
+    let rest = full.split_off(fits.count().max(1));
+    vec![full, rest]
 }

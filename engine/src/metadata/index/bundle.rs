@@ -149,17 +149,24 @@ pub(super) fn find(content: &Bytes, key: &[u8]) -> Result<Option<Bytes>, Malform
 
 /// The last entry whose key is not above this one, which the bundle covers.
 pub(super) fn last(content: &Bytes, upto: &[u8]) -> Result<Option<Row>, Malformed> {
+    Ok(last_and_next(content, upto)?.0)
+}
+
+/// The same, and the key of the entry after it, or the upper bound if there is none.
+pub(super) fn last_and_next(content: &Bytes, upto: &[u8]) -> Result<(Option<Row>, Option<Bytes>), Malformed> {
     let Rows { upper, mut rest, .. } = Rows::new(content)?;
     if !upper.is_empty() && upto >= upper {
         return Err(Malformed("the index has a hole"));
     }
     let (mut key, mut common, mut last) = (Vec::with_capacity(upto.len()), 0, None);
+    let mut next = Some(content.slice_ref(upper)).filter(|upper| !upper.is_empty());
     while !rest.is_empty() {
         let (shared, own, value) = entry(&mut rest, key.len())?;
         // As in `find`.
         if shared <= common {
             let wanted = upto.get(shared..).unwrap_or_default();
             if own > wanted {
+                next = Some([key.get(..shared).unwrap_or_default(), own].concat().into());
                 break;
             }
             common = shared + own.iter().zip(wanted).take_while(|(one, other)| one == other).count();
@@ -168,7 +175,7 @@ pub(super) fn last(content: &Bytes, upto: &[u8]) -> Result<Option<Row>, Malforme
         key.extend_from_slice(own);
         last = Some(value);
     }
-    Ok(last.map(|value| (key.into(), content.slice_ref(value))))
+    Ok((last.map(|value| (key.into(), content.slice_ref(value))), next))
 }
 
 /// Takes an entry behind one whose key has that length: the bytes that its key has in common with it, the rest of its key, its value.
@@ -181,16 +188,21 @@ fn entry<'a>(rest: &mut Reader<'a>, length_before: usize) -> Result<(usize, &'a 
     Ok((shared, sized(rest)?, sized(rest)?))
 }
 
-/// Rows shared out evenly among as few bundles as hold them, but not among more than `most`: those of random changes are then half full
-/// at least, and those of a bulk are full.
-pub(super) fn share_out(rows: Vec<Row>, most: usize) -> Vec<Vec<Row>> {
+/// Rows shared out evenly among as few bundles as hold them: those of random changes are then half full at least, and those of a bulk
+/// are full.
+pub(super) fn share_out(rows: Vec<Row>) -> Vec<Vec<Row>> {
     let total: usize = rows.iter().map(row_bytes).sum();
-    let count = total.div_ceil(INDEX_BUNDLE_BYTES).clamp(1, most.max(1));
+    share_out_evenly(rows, total.div_ceil(INDEX_BUNDLE_BYTES).max(1), row_bytes)
+}
+
+/// Rows shared out among so many bundles, of about the same size each.
+pub(super) fn share_out_evenly(rows: Vec<Row>, count: usize, bytes: impl Fn(&Row) -> usize) -> Vec<Vec<Row>> {
+    let total: usize = rows.iter().map(&bytes).sum();
     let mut shares = vec![Vec::new()];
     let mut taken = 0;
     for row in rows {
-        let middle = taken + row_bytes(&row) / 2;
-        taken += row_bytes(&row);
+        let middle = taken + bytes(&row) / 2;
+        taken += bytes(&row);
         let begun = shares.last().is_some_and(|share: &Vec<Row>| !share.is_empty());
         if begun && middle * count > total * shares.len() {
             shares.push(Vec::new());
@@ -334,14 +346,14 @@ mod tests {
     fn rows_are_shared_out_evenly_and_none_is_lost() {
         for count in [0, 1, 5, 40, 400] {
             let rows: Vec<Row> = (0..count).map(|number| row(&format!("{number:05}"), 100)).collect();
-            let shares = share_out(rows.clone(), usize::MAX);
+            let shares = share_out(rows.clone());
             assert_eq!(shares.concat(), rows);
             let bytes = |share: &Vec<Row>| share.iter().map(row_bytes).sum::<usize>();
             assert!(shares.iter().all(|share| bytes(share) <= INDEX_BUNDLE_BYTES + 107));
             assert!(shares.len() == 1 || shares.iter().all(|share| bytes(share) > INDEX_BUNDLE_BYTES / 3));
         }
         let large: Vec<Row> = (0..4).map(|number| row(&number.to_string(), 60_000)).collect();
-        assert_eq!(share_out(large.clone(), usize::MAX).len(), 4);
-        assert_eq!(share_out(large, 2).len(), 2);
+        assert_eq!(share_out(large.clone()).len(), 4);
+        assert_eq!(share_out_evenly(large, 2, row_bytes).len(), 2);
     }
 }

@@ -1,4 +1,5 @@
-//! Pages: what the store holds, sealed, each under a number that says nothing of what is in it.
+//! Pages: what the store holds, sealed, each under a number that says nothing of what is in it (but that pages with near numbers mostly
+//! have near keys).
 //!
 //! A value in the store:
 //!
@@ -39,6 +40,11 @@ const REBUILD_RETRY: Duration = Duration::from_secs(1);
 
 const APPLIED_KEY: &[u8] = b"";
 const VALUE_HEADER_BYTES: usize = 14;
+
+/// Numbers between two pages, one of which comes behind all others: room for those that come between them.
+const STRIDE: u64 = 1 << 24;
+/// How often a number between two pages is looked for before one behind all others is taken.
+const HALVINGS: u32 = 12;
 
 /// Behind every key.
 const BEHIND_KEYS: &[u8] = &[0xff; 64];
@@ -130,19 +136,29 @@ impl Pages {
         Ok(Some((level, content.slice(1..))))
     }
 
-    /// A number that no page has.
-    pub(super) fn new_number(&self) -> Result<PageNumber> {
+    /// A number that no page has, and none of those that are about to be written. The store keeps neighbours together, so that pages
+    /// that are read or written one after the other should be neighbours: it is one soon behind that of the page before, if there is one.
+    pub(super) fn new_number(&self, before: Option<PageNumber>, new: &[PageNumber]) -> Result<PageNumber> {
         let mut last = self.last.lock();
-        let PageNumber(before) = match *last {
+        let known = match *last {
             Some(last) => last,
             None => self.last_in_store()?,
         };
-        let new = before
-            .checked_add(1)
-            .ok_or_else(|| Error::corrupt("the pages of the index have no numbers left"))?;
-        let new = PageNumber(new);
-        *last = Some(new);
-        Ok(new)
+        for halving in 1..=HALVINGS {
+            let Some(PageNumber(before)) = before else { break };
+            let number = PageNumber(before.saturating_add(STRIDE >> halving));
+            if number > known {
+                *last = Some(number);
+                return Ok(number);
+            }
+            if !new.contains(&number) && self.with(|store| store.get(&number.key()))?.is_none() {
+                return Ok(number);
+            }
+        }
+        let number = known.0.checked_add(STRIDE);
+        let number = number.ok_or_else(|| Error::corrupt("the pages of the index have no numbers left"))?;
+        *last = Some(PageNumber(number));
+        Ok(PageNumber(number))
     }
 
     fn last_in_store(&self) -> Result<PageNumber> {

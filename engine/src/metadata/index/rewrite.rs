@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::bundle::{self, LOWEST, Row};
-use super::tree::{BundleChange, Index};
+use super::tree::{BundleChange, Index, hollow};
 use crate::error::{Error, Result};
 use crate::limits::INDEX_BUNDLE_BYTES;
 
@@ -90,7 +90,10 @@ impl<'a> Rewrite<'a> {
     fn open(&self, key: &Bytes) -> Result<Open> {
         let (lower, content) = match self.index.leaf_to_change(key)? {
             Some((lower, content)) => (lower, bundle::decode(&content)?),
-            None => (Bytes::from_static(LOWEST), bundle::Bundle::default()),
+            None if self.index.applied()?.is_none() => {
+                (Bytes::from_static(LOWEST), bundle::Bundle::default())
+            }
+            None => return Err(hollow()),
         };
         if !bundle::below(key, content.upper.as_ref()) {
             return Err(Error::corrupt("the index has a hole"));
@@ -118,7 +121,7 @@ impl<'a> Rewrite<'a> {
             return Ok(());
         }
         open.finish_rest();
-        let shares = bundle::share_out(std::mem::take(&mut open.done), usize::MAX);
+        let shares = bundle::share_out(std::mem::take(&mut open.done));
         let mut lower = open.lower.clone();
         let mut batch: Vec<BundleChange> = Vec::with_capacity(shares.len());
         let mut shares = shares.into_iter().peekable();

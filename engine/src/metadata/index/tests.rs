@@ -164,7 +164,7 @@ fn a_high_tree_grows_and_shrinks_at_both_ends_and_in_the_middle() {
     apply(&mut model, add(&mut (0..9000)));
     let (filled, height) = (open.pages(), open.height());
     assert!(height >= 4, "{height}");
-    // Each page of each level is the first one below another at some time.
+    // From both ends and from the middle, so that pages go that are the first ones below their branches.
     for from in [0, 1, 2, 3] {
         apply(&mut model, remove(&mut (from * 300..from * 300 + 299)));
         apply(&mut model, remove(&mut (8_700 - from * 300..8_999 - from * 300)));
@@ -205,6 +205,89 @@ fn the_store_gets_numbers_for_keys() {
     open.apply(rows, Lsn(1)).unwrap();
     let store = open.into_store().unwrap();
     let keys: Vec<Bytes> = store.range(b"", &[0xff; 64]).map(|row| row.unwrap().0).collect();
-    let numbers = (0..keys.len() as u64 - 1).map(|number| Bytes::copy_from_slice(&number.to_be_bytes()));
-    assert_eq!(keys, std::iter::once(Bytes::new()).chain(numbers).collect::<Vec<_>>());
+    assert!(keys.len() > 8 && keys[0].is_empty() && keys.iter().skip(1).all(|key| key.len() == 8));
+    // Of one that is filled in order they say how many pages there are, and nothing else.
+    let numbers =
+        keys.iter().skip(1).map(|key| u64::from_be_bytes(<[u8; 8]>::try_from(key.as_ref()).unwrap()));
+    let steps: std::collections::BTreeSet<u64> =
+        numbers.clone().zip(numbers.skip(1)).map(|(one, other)| other - one).collect();
+    assert!(steps.len() <= 2, "{steps:?}");
+}
+
+#[test]
+fn pages_that_come_between_others_get_numbers_between_theirs() {
+    let bench = Bench::on_real_disk();
+    let open = index(&bench.file("index"), &bench.home, 1, 1 << 20);
+    let row = |number: usize| Ok((Bytes::from(format!("k{number:06}")), Some(Bytes::from_static(&[7; 100]))));
+    open.apply((0..10_000).step_by(10).map(row), Lsn(1)).unwrap();
+    open.apply((0..10_000).step_by(3).map(row), Lsn(2)).unwrap();
+    // Those of a place that grows without end must not collide.
+    open.apply(
+        (0..5_000).map(|number| {
+            Ok((Bytes::from(format!("k005000-{number:06}")), Some(Bytes::from_static(&[7; 100]))))
+        }),
+        Lsn(3),
+    )
+    .unwrap();
+    let numbers = open.leaf_numbers();
+    let in_order = numbers.iter().zip(numbers.iter().skip(1)).filter(|(one, other)| one < other).count();
+    assert!(in_order > numbers.len() * 4 / 5, "{in_order} of {}", numbers.len());
+    assert_eq!(numbers.iter().collect::<std::collections::BTreeSet<_>>().len(), numbers.len());
+    assert_eq!(rows(&open, "k", "l").len(), 5_000 + 10_000 - 6_000);
+}
+
+#[test]
+fn a_page_that_the_store_lost_is_noticed() {
+    let bench = Bench::on_real_disk();
+    let open = index(&bench.file("index"), &bench.home, 1, 0);
+    let row = |number: usize| Ok((Bytes::from(format!("k{number:06}")), Some(Bytes::from_static(&[7; 100]))));
+    open.apply((0..200).map(row), Lsn(1)).unwrap();
+    open.write_raw(b"k000100", None);
+    assert!(open.get(b"k000100").is_err());
+    assert!(open.last(b"k000100", b"k000101").is_err());
+    assert!(open.with_range(b"k", b"l", |rows| rows.collect::<Result<Vec<_>, _>>()).is_err());
+    let change = [Ok((Bytes::from_static(b"k000100"), None))];
+    assert!(open.apply(change.into_iter(), Lsn(2)).is_err());
+    assert!(open.get(b"k000000").unwrap().is_some() && open.get(b"k000199").unwrap().is_some());
+}
+
+/// Readers see what stays, each entry once, while pages are split and taken in beside it.
+#[test]
+fn readers_find_what_stays_while_pages_come_and_go() {
+    let bench = Bench::on_real_disk();
+    let open = index(&bench.file("index"), &bench.home, 1, 64 << 10);
+    let value = || Some(Bytes::from_static(&[7; 100]));
+    let stays = |number: usize| Bytes::from(format!("k{:05}", number * 100));
+    open.apply((0..100).map(|number| Ok((stays(number), value()))), Lsn(1)).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut reads = 0;
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        for number in 0..100 {
+                            assert!(open.get(&stays(number)).unwrap().is_some());
+                        }
+                        let found = rows(&open, "k", "l");
+                        assert!(found.windows(2).all(|pair| pair[0].0 < pair[1].0));
+                        let there = found.iter().filter(|(key, _)| key.ends_with(b"00")).count();
+                        assert_eq!(there, 100);
+                        reads += 1;
+                    }
+                    reads
+                })
+            })
+            .collect();
+        for round in 0..30_u64 {
+            let passes = (0..10_000).filter(|number| number % 100 != 0);
+            let change = passes.map(|number| {
+                let key = Bytes::from(format!("k{number:05}"));
+                Ok((key, value().filter(|_| round % 2 == 0)))
+            });
+            open.apply(change, Lsn(2 + round)).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
+    });
 }

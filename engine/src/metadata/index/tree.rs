@@ -45,6 +45,14 @@ pub(super) struct Root {
     pub(super) content: Bytes,
 }
 
+/// A page, as the branch above it has it.
+#[derive(Debug)]
+pub(super) struct Below {
+    pub(super) lower: Bytes,
+    upper: Option<Bytes>,
+    pub(super) number: PageNumber,
+}
+
 /// What is written for a bundle of a level, by its lower bound; `None` removes it.
 pub(super) type BundleChange = (Bytes, Option<Vec<u8>>);
 
@@ -60,7 +68,7 @@ impl Index {
         let mut left = cache_bytes;
         let caches = std::array::from_fn(|level| {
             // There are a hundred times fewer pages on each level than on the one below it, but they are asked for much more.
-            let share = left / 4 * 3;
+            let share = left / 3 * 2;
             left -= share;
             BundleCache::new(if level == 0 { share } else { share.max(BRANCHES_KEPT_BYTES) })
         });
@@ -144,10 +152,10 @@ impl Index {
         if level >= root.level {
             return Ok((level == root.level).then(|| (Bytes::from_static(LOWEST), root.content)));
         }
-        let (lower, number) = self.below(level, key)?.ok_or_else(hollow)?;
+        let Below { lower, upper, number } = self.below(level, key)?.ok_or_else(hollow)?;
         let (found, content) =
             self.pages.read(number)?.ok_or_else(|| Error::corrupt("the index lacks a page"))?;
-        if found != level || bundle::upper(&content)?.is_some_and(|upper| upper <= lower.as_ref()) {
+        if found != level || bundle::upper(&content)? != upper.as_deref() {
             return Err(Error::corrupt("a page of the index is in the place of another one"));
         }
         // Of the leaves only what is asked for is kept, and not what is changed: that is much more.
@@ -157,11 +165,14 @@ impl Index {
         Ok(Some((lower, content)))
     }
 
-    /// What the branch above a level says of a key: the lower bound and the number of the page that covers it.
-    pub(super) fn below(&self, level: Level, key: &[u8]) -> Result<Option<(Bytes, PageNumber)>> {
+    /// What the branch above a level says of the page that covers a key.
+    pub(super) fn below(&self, level: Level, key: &[u8]) -> Result<Option<Below>> {
         let Some((_, branch)) = self.find(level + 1, key)? else { return Ok(None) };
-        let Some((lower, number)) = bundle::last(&branch, key)? else { return Ok(None) };
-        Ok(Some((lower, PageNumber::decode(&number)?)))
+        let (Some((lower, number)), upper) = bundle::last_and_next(&branch, key)? else { return Ok(None) };
+        if upper.as_ref().is_some_and(|upper| *upper <= lower) {
+            return Err(Error::corrupt("a branch of the index is not in order"));
+        }
+        Ok(Some(Below { lower, upper, number: PageNumber::decode(&number)? }))
     }
 
     pub(super) fn root(&self) -> Result<Option<Root>> {
@@ -177,8 +188,9 @@ impl Index {
         Ok(Some(root))
     }
 
-    pub(super) fn new_number(&self) -> Result<PageNumber> {
-        self.pages.new_number()
+    /// A number that no page has, and none of those that are about to be written.
+    pub(super) fn new_number(&self, before: Option<PageNumber>, new: &[PageNumber]) -> Result<PageNumber> {
+        self.pages.new_number(before, new)
     }
 
     /// Writes and removes neighbouring leaves at once, with all that changes above them: in between a range would not see what it should.
@@ -308,12 +320,25 @@ impl Index {
         self.root().unwrap().unwrap().level
     }
 
-    /// Puts a value into the place of the leaf that covers a key, as it is; what was cached is read anew.
+    /// The numbers of the leaves, in the order of their keys.
     #[cfg(test)]
-    pub(crate) fn write_raw(&self, key: &[u8], value: Option<Vec<u8>>) {
-        let (_, number) = self.below(0, key).unwrap().unwrap();
-        self.pages.write_raw(number, value);
+    pub(super) fn leaf_numbers(&self) -> Vec<PageNumber> {
+        let (mut numbers, mut at) = (Vec::new(), Some(Bytes::from_static(LOWEST)));
+        while let Some(key) = at {
+            let page = self.below(0, &key).unwrap().unwrap();
+            numbers.push(page.number);
+            at = page.upper;
+        }
+        numbers
+    }
+
+    /// Puts a value into the place of the leaf that covers a key, as it is; what was cached is read anew. Returns where that leaf begins.
+    #[cfg(test)]
+    pub(crate) fn write_raw(&self, key: &[u8], value: Option<Vec<u8>>) -> Bytes {
+        let page = self.below(0, key).unwrap().unwrap();
+        self.pages.write_raw(page.number, value);
         self.forget_pages();
+        page.lower
     }
 }
 

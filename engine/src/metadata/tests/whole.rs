@@ -124,6 +124,18 @@ fn a_transaction_that_is_no_record_is_refused_whole() {
     assert_eq!(text(&store, "a").map(|value| value.len()), Some(largest.len()));
 }
 
+/// The number of the page that is made first.
+const FIRST_LEAF: u64 = 1 << 24;
+
+/// Removes the page with the lowest number but so many: the root, and then the lowest leaf.
+fn remove_page(bench: &Bench, number: usize) {
+    let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
+    let key = raw.range(&[0], &[0xff; 9]).nth(number).unwrap().unwrap().0;
+    assert_eq!(key.len(), 8);
+    raw.apply(vec![(key, None)]).unwrap();
+    raw.flush().unwrap();
+}
+
 #[test]
 fn an_index_that_cannot_be_trusted_is_rebuilt() {
     type Damage = fn(&Bench);
@@ -142,12 +154,9 @@ fn an_index_that_cannot_be_trusted_is_rebuilt() {
     };
     let unmarked: Damage = |bench| std::fs::remove_file(bench.file("index.marker")).unwrap();
     // Keys that nothing covers must not be found missing.
-    let hollow: Damage = |bench| {
-        let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
-        raw.apply(vec![(bytes::Bytes::from_static(&[0]), None)]).unwrap();
-        raw.flush().unwrap();
-    };
-    for damage in [deleted, garbage, no_directory, unmarked, hollow] {
+    let without_root: Damage = |bench| remove_page(bench, 0);
+    let without_leaf: Damage = |bench| remove_page(bench, 1);
+    for damage in [deleted, garbage, no_directory, unmarked, without_root, without_leaf] {
         let bench = Bench::on_real_disk();
         bench.create().unwrap();
         let store = bench.open().unwrap();
@@ -170,7 +179,7 @@ fn a_stop_of_the_machine_discards_an_index_in_use() {
     wait(store.fold()).unwrap();
     drop(store);
     // What sled has is not what it would have after a power failure; if it were used, the older value would be found.
-    let lowest = || bytes::Bytes::copy_from_slice(&1_u64.to_be_bytes());
+    let lowest = || bytes::Bytes::copy_from_slice(&FIRST_LEAF.to_be_bytes());
     let with_sled = |with: &dyn Fn(&dyn MetaStore) -> Option<Vec<u8>>| {
         let raw = SledIndexes.open(&bench.file("index"), 1 << 20).unwrap();
         let value = with(raw.as_ref());
