@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::bundle::{self, LOWEST, Row};
 use super::pages::{PageChange, PageNumber};
-use super::tree::{BundleChange, Index, Root, hollow};
+use super::tree::{Below, BundleChange, Index, Root, hollow};
 use crate::error::{Error, Result};
 use crate::limits::INDEX_BUNDLE_BYTES;
 
@@ -20,8 +20,10 @@ const LEVELS_MAX: Level = 32;
 /// Pages below a branch from which on it may be split: also branches with very long bounds have some below them, so that the levels above
 /// become fewer and fewer pages.
 const FANOUT_MIN: usize = 8;
+/// Bytes of a branch. Each search goes through half of one.
+const BRANCH_BYTES: usize = INDEX_BUNDLE_BYTES / 2;
 /// A branch with less in it takes in the next one.
-const THIN_BYTES: usize = INDEX_BUNDLE_BYTES / 8;
+const THIN_BYTES: usize = BRANCH_BYTES / 8;
 
 /// What is written at once.
 #[derive(Debug, Default)]
@@ -85,17 +87,22 @@ fn number(
     new: &mut Vec<PageNumber>,
 ) -> Result<(Vec<Change>, Vec<RowChange>)> {
     let (mut changes, mut rows) = (Vec::with_capacity(bundles.len()), Vec::new());
-    let mut before = None;
+    let (mut before, mut found): (Option<PageNumber>, Option<Below>) = (None, None);
     for (lower, content) in bundles {
-        let known = index.below(level, &lower)?.filter(|found| found.lower == lower);
+        // Mostly the first one is split, and the others come out of it.
+        if !found.as_ref().is_some_and(|found| found.covers(&lower)) {
+            found = index.below(level, &lower)?;
+        }
+        let known = found.as_ref().filter(|found| found.lower == lower).map(|found| found.number);
         let page = match (known, &content) {
-            (Some(found), Some(_)) => found.number,
-            (Some(found), None) => {
+            (Some(known), Some(_)) => known,
+            (Some(known), None) => {
                 rows.push((lower.clone(), None));
-                found.number
+                known
             }
             (None, Some(_)) => {
-                let page = index.new_number(before, new)?;
+                // Branches are among themselves, where the store has all of them at hand.
+                let page = index.new_number(before.filter(|_| level == 0), new)?;
                 new.push(page);
                 rows.push((lower.clone(), Some(page)));
                 page
@@ -151,7 +158,7 @@ fn branches(
     }
     let mut branches: Vec<Change> = Vec::with_capacity(bundles.len());
     for (lower, content) in bundles {
-        let page = index.new_number(branches.last().map(|before| before.page), new)?;
+        let page = index.new_number(None, new)?;
         new.push(page);
         branches.push(Change { lower, page, content });
     }
@@ -252,7 +259,7 @@ fn share_out(rows: Vec<Row>, grows: bool) -> Vec<Vec<Row>> {
     let bytes = |row: &Row| bundle::row_bytes(row).saturating_sub(shared) + 1;
     let total: usize = rows.iter().map(bytes).sum();
     let most = (rows.len() / FANOUT_MIN).max(1);
-    let count = total.div_ceil(INDEX_BUNDLE_BYTES).clamp(1, most);
+    let count = total.div_ceil(BRANCH_BYTES).clamp(1, most);
     if !grows || count != 2 {
         return bundle::share_out_evenly(rows, count, bytes);
     }
@@ -260,7 +267,7 @@ fn share_out(rows: Vec<Row>, grows: bool) -> Vec<Vec<Row>> {
     let mut taken = 0;
     let fits = full.iter().take_while(|row| {
         taken += bytes(row);
-        taken <= INDEX_BUNDLE_BYTES
+        taken <= BRANCH_BYTES
     });
     let rest = full.split_off(fits.count().max(1));
     vec![full, rest]

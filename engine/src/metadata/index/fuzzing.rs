@@ -83,7 +83,7 @@ fn with_entry(value: &[u8]) -> Rows {
 }
 
 const ROOT: [u8; 8] = 0_u64.to_be_bytes();
-const LEAF: [u8; 8] = (1_u64 << 24).to_be_bytes();
+const LEAF: [u8; 8] = (1_u64 << 8).to_be_bytes();
 
 /// A leaf with one entry, as it stands in the store.
 fn sealed(value: &[u8]) -> Vec<u8> {
@@ -131,7 +131,7 @@ fn page_content_seeds() -> Vec<Vec<u8>> {
     let row = |key: &'static [u8], value: &'static [u8]| (Bytes::from_static(key), Bytes::from_static(value));
     let leaf = bundle::encode(None, &[row(b"aa", b"1"), row(KEY, b"2")]);
     let end = bundle::encode(Some(&Bytes::from_static(b"l")), &[]);
-    let root = bundle::encode(None, &[row(bundle::LOWEST, &[1, 0, 0, 0]), row(b"l", &[1, 0, 0, 0])]);
+    let root = bundle::encode(None, &[row(bundle::LOWEST, &[1, 0]), row(b"l", &[1, 0])]);
     [(0, leaf), (0, end), (1, root)].map(|(level, bundle)| [[level].as_slice(), &bundle].concat()).to_vec()
 }
 

@@ -42,9 +42,9 @@ const APPLIED_KEY: &[u8] = b"";
 const VALUE_HEADER_BYTES: usize = 14;
 
 /// Numbers between two pages, one of which comes behind all others: room for those that come between them.
-const STRIDE: u64 = 1 << 24;
+const STRIDE: u64 = 1 << 8;
 /// How often a number between two pages is looked for before one behind all others is taken.
-const HALVINGS: u32 = 12;
+const HALVINGS: u32 = 8;
 
 /// Behind every key.
 const BEHIND_KEYS: &[u8] = &[0xff; 64];

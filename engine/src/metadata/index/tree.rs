@@ -53,6 +53,12 @@ pub(super) struct Below {
     pub(super) number: PageNumber,
 }
 
+impl Below {
+    pub(super) fn covers(&self, key: &[u8]) -> bool {
+        self.lower <= key && bundle::below(key, self.upper.as_ref())
+    }
+}
+
 /// What is written for a bundle of a level, by its lower bound; `None` removes it.
 pub(super) type BundleChange = (Bytes, Option<Vec<u8>>);
 

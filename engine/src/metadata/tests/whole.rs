@@ -125,7 +125,7 @@ fn a_transaction_that_is_no_record_is_refused_whole() {
 }
 
 /// The number of the page that is made first.
-const FIRST_LEAF: u64 = 1 << 24;
+const FIRST_LEAF: u64 = 1 << 8;
 
 /// Removes the page with the lowest number but so many: the root, and then the lowest leaf.
 fn remove_page(bench: &Bench, number: usize) {
