@@ -251,6 +251,11 @@ impl FileSystem {
         self.volume.clone_range(who, source, destination, range).await
     }
 
+    /// Durable when all changes are that can be seen now: for an answer that tells of what others changed as of something that stays.
+    pub fn all_visible(&self) -> Ticket {
+        self.volume.store.everything()
+    }
+
     /// COMMIT of the whole file: the ticket is durable when all data written before this call is.
     pub async fn commit(&self, inode: InodeId) -> Result<Ticket> {
         self.volume.commit(inode).await

@@ -23,11 +23,11 @@ macro_rules! id {
 }
 
 id!(
-    /// An inode number. Numbers are never reused within a file system; 1 is the root directory.
+    /// An inode number; 1 is the root directory. Only one that a crash took back is given out again, with another generation.
     InodeId(u64)
 );
 id!(
-    /// Tells apart two uses of one inode number. Numbers are not reused today; handles carry it all the same.
+    /// Tells apart two uses of one inode number: the epoch in which it was made. Of the root it is 1.
     Generation(u32)
 );
 id!(

@@ -19,7 +19,7 @@
 //! `records/extent.rs`.
 //!
 //! Numbers in keys are big-endian, so that the order of the keys is the order of the numbers. No name and no path is
-//! ever in a key: the index keeps keys in clear.
+//! ever in a key, so that an error may show it.
 
 mod dentry;
 mod extent;

@@ -30,7 +30,9 @@ use crate::records::Inode;
 use crate::tiers::ColdTier;
 use crate::upkeep::{Collector, Reseal, Upkeep};
 
-pub(crate) use change::{CHANGE_RESERVATION, Change, age_key, bump, decode_segment, is_cold, next_change};
+pub(crate) use change::{
+    CHANGE_RESERVATION, Change, age_key, bump, decode_segment, first_change, is_cold, next_change,
+};
 pub(crate) use locks::{HeldLocks, InodeLocks};
 pub(crate) use look::{Look, PieceRow, extent_of_unit, extent_row, piece_row};
 pub(crate) use names::{COLLISIONS_MAX, NameHasher};

@@ -148,6 +148,26 @@ async fn what_changes_nothing_is_answered_when_what_it_tells_of_is_durable() {
     server.file_system.shutdown().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_that_would_have_made_the_file_waits_for_whoever_makes_it() {
+    let disk = StallingDisk::default();
+    let (server, _) = new_life(&disk).await;
+    let mut client = Client::ready(server.port, b"alpha").await;
+    let id = client.id;
+    // Its record is durable from here on.
+    assert_eq!(client.run(&[putrootfh(), open_create(id, b"o", b"file")]).await.status, OK);
+    disk.stall(true);
+    let (who, set) = (Credential::root(), SetAttributes::default());
+    let made = server.file_system.create(&who, entry(b"new"), CreateMode::Guarded, &set).await.unwrap();
+    let operations = [putrootfh(), open_create(id, b"o", b"new")];
+    let (waits, opened) = waits_for(&disk, client.run(&operations)).await;
+    assert!(waits, "the file can be lost yet");
+    assert_eq!(opened.status, OK);
+    made.durable().await.unwrap();
+    server.nfs.stop().await;
+    server.file_system.shutdown().await.unwrap();
+}
+
 /// Readers see changes before they are durable, and a crash may take them back: nothing that comes later may look the same to them.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_life_gives_out_numbers_that_an_earlier_one_may_have_shown() {

@@ -9,7 +9,7 @@ use crate::identity::InodeId;
 use crate::journal::Pending;
 use crate::limits::FILE_SIZE_MAX;
 use crate::records::Inode;
-use crate::volume::{Change, Volume};
+use crate::volume::{CHANGE_RESERVATION, Change, Volume};
 
 use super::truncate;
 
@@ -89,6 +89,10 @@ impl Volume {
     /// Bumps the change number of a record that is about to be written.
     pub(super) fn bump(&self, inode: InodeId, record: &mut Inode, now: Timestamp) {
         crate::volume::bump(record, self.epoch, now);
+        if self.buffer.holds(inode) && record.change >= record.change_ceiling {
+            // A crash leaves the record without the data: another number must stand for that.
+            record.change_ceiling = record.change + CHANGE_RESERVATION;
+        }
         self.buffer.raise_change(inode, record.change);
     }
 }

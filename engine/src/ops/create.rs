@@ -12,7 +12,7 @@ use crate::identity::{ContentId, Epoch, Generation, InodeId};
 use crate::journal::Pending;
 use crate::limits::{FILE_SIZE_MAX, LINKS_MAX, SYMLINK_BYTES_MAX};
 use crate::records::{Content, Inode};
-use crate::volume::{CHANGE_RESERVATION, Change, Volume, next_change};
+use crate::volume::{CHANGE_RESERVATION, Change, Volume, first_change};
 
 /// What a new inode shall be.
 pub(crate) enum NewContent<'a> {
@@ -187,7 +187,7 @@ fn new_inode(
         Some(SetTime::To(time)) => time,
         Some(SetTime::Now) | None => now,
     };
-    let first = next_change(epoch, 0);
+    let first = first_change(epoch);
     Ok(Inode {
         epoch,
         // The number of an inode that a crash takes back is given out again.

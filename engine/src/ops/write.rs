@@ -70,10 +70,9 @@ impl Volume {
         let record = change.inode(inode)?;
         self.writable(&record)?;
         let stored = change.stored_inode(inode)?;
-        let number = next_change(self.epoch, record.change);
+        let number = next_change(self.epoch, &stored, record.change);
         let mut new = stored.clone();
         permission::clear_set_id(who, &mut new);
-        // A crash leaves the ceiling itself, with what the file has then.
         let reserves = number >= stored.change_ceiling && !broken(Broken::ChangeNotReserved);
         if reserves {
             new.change_ceiling = number + CHANGE_RESERVATION;

@@ -262,7 +262,10 @@ pub(super) fn house(volume: &Volume, home: InodeId, directory: InodeId) -> Resul
         Err(error) => return Err(error),
     }
     let now = change.now();
-    change.insert_inode(directory, Inode::directory(home, 0o700, now));
+    let mut record = Inode::directory(home, 0o700, now);
+    record.change = crate::volume::first_change(volume.epoch);
+    record.change_ceiling = record.change;
+    change.insert_inode(directory, record);
     entries::insert(&mut change, &volume.names, home, format!("#{directory}").as_bytes(), directory)?;
     entries::update_directory(&mut change, home, EntryDelta { entries: 1, subdirectories: 1 }, now)?;
     drop(change.commit());

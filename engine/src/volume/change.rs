@@ -331,15 +331,41 @@ pub(crate) fn decode_segment(id: SegmentId, bytes: &[u8]) -> Result<SegmentRecor
 }
 
 /// The change number that follows one in this life of the file system. Readers are shown numbers before the changes are durable. What a
-/// crash takes back leaves its numbers behind, and they must not come again with another content: each life has numbers of its own.
-pub(crate) fn next_change(epoch: Epoch, number: u64) -> u64 {
-    number.saturating_add(1).max(u64::from(epoch.0) << 32)
+/// crash takes back leaves its numbers behind, and they must not come again with another content: each life has numbers of its own, and
+/// the ceiling of what is stored is what the next one shows of it.
+pub(crate) fn next_change(epoch: Epoch, stored: &Inode, number: u64) -> u64 {
+    let next = number.saturating_add(1).max(first_change(epoch));
+    if next == stored.change_ceiling { next.saturating_add(1) } else { next }
+}
+
+/// The first change number of a life.
+pub(crate) fn first_change(epoch: Epoch) -> u64 {
+    u64::from(epoch.0) << 32
 }
 
 /// Bumps the change number and the change time, as every change of content or attributes does.
 pub(crate) fn bump(record: &mut Inode, epoch: Epoch, now: Timestamp) {
-    record.change = next_change(epoch, record.change);
+    record.change = next_change(epoch, record, record.change);
     record.change_ceiling = record.change_ceiling.max(record.change);
     record.ctime = now;
     debug_assert!(record.kind() != FileKind::Directory || record.links >= 2 || record.links == 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A crash that takes a change back leaves the ceiling as the number of what was before.
+    #[test]
+    fn no_change_gets_the_number_that_a_crash_leaves() {
+        let now = Timestamp { seconds: 1, nanoseconds: 0 };
+        let mut record = Inode::directory(InodeId::ROOT, 0o755, now);
+        (record.change, record.change_ceiling) = (9, 10);
+        bump(&mut record, Epoch(0), now);
+        assert_eq!((record.change, record.change_ceiling), (11, 11));
+        bump(&mut record, Epoch(0), now);
+        assert_eq!((record.change, record.change_ceiling), (12, 12));
+        bump(&mut record, Epoch(3), now);
+        assert_eq!(record.change, 3 << 32);
+    }
 }

@@ -269,6 +269,6 @@ fn share_out(rows: Vec<Row>, grows: bool) -> Vec<Vec<Row>> {
         taken += bytes(row);
         taken <= BRANCH_BYTES
     });
-    let rest = full.split_off(fits.count().max(1));
+    let rest = full.split_off(fits.count().max(FANOUT_MIN));
     vec![full, rest]
 }

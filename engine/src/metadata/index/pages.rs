@@ -152,6 +152,7 @@ impl Pages {
                 return Ok(number);
             }
             if !new.contains(&number) && self.with(|store| store.get(&number.key()))?.is_none() {
+                *last = Some(known);
                 return Ok(number);
             }
         }

@@ -238,6 +238,9 @@ impl Index {
         }
         rewrite.finish()?;
         if !self.has_lowest()? {
+            if self.applied()?.is_some() {
+                return Err(hollow());
+            }
             self.write_leaves(vec![(Bytes::from_static(LOWEST), Some(bundle::encode(None, &[])))])?;
         }
         let _layout = self.layout.write();

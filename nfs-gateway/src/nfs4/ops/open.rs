@@ -101,7 +101,11 @@ impl Compound<'_> {
                 let set = SetAttributes { size: set.size.filter(|size| *size > 0), ..set };
                 self.make(Entry { directory, name }, CreateMode::Unchecked, &set, bitmap).await?
             }
-            found => found?,
+            found => {
+                // Who asks for a file to be made may count on it being there, whoever made it.
+                self.wait_for(self.file_system().all_visible());
+                found?
+            }
         };
         let truncate = truncate && found.origin == CreateOutcome::Existed;
         let set = match found.origin {
