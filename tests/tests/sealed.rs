@@ -51,12 +51,12 @@ impl Markers {
 
     /// The files below a directory that show a marker, and which.
     fn found_in(&self, directory: &Path) -> Result<Vec<(PathBuf, String)>> {
+        let digits = hex::encode(CLIENT);
         let names = self.names.iter().map(|name| (format!("name {name}"), name.as_bytes()));
         // A piece of each content: however it is cut into blocks, half of it stays together.
         let contents = self.contents.iter().zip(&self.names).flat_map(|(content, name)| {
             [0, 300, 600].map(|at| (format!("content {name}"), content.get(at..at + 24).unwrap_or_default()))
         });
-        let digits = hex::encode(CLIENT);
         let client = [CLIENT, digits.as_bytes()].map(|needle| ("name of the client".to_owned(), needle));
         let finders: Vec<(String, Finder<'_>)> =
             names.chain(contents).chain(client).map(|(what, needle)| (what, Finder::new(needle))).collect();

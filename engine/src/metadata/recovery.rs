@@ -150,6 +150,10 @@ pub(super) fn rebuild_index(parts: &Parts) -> Result<()> {
         Ok(store)
     });
     if let Err(error) = built {
+        if !matches!(error, Error::NoSpace) {
+            // Nobody tries again.
+            parts.index.give_up();
+        }
         // What there is of it would keep the room that the next try looks for.
         indexes.destroy(&paths.index)?;
         return Err(error);

@@ -104,9 +104,10 @@ pub(super) struct Pages {
 /// What holds the values.
 enum Held {
     Store(Box<dyn MetaStore>),
-    /// It is being built anew; or was, until that failed.
+    /// It is being built anew; or was, until the disk had no room for it.
     Rebuilding,
-    Closed,
+    /// For good, and why.
+    Ended(&'static str),
 }
 
 impl Pages {
@@ -245,8 +246,13 @@ impl Pages {
         if let Held::Store(open) = &*held {
             open.flush()?;
         }
-        *held = Held::Closed;
+        *held = Held::Ended("the file system was closed");
         Ok(())
+    }
+
+    /// Nobody waits any more for an index that was to be built anew.
+    pub(super) fn give_up(&self) {
+        *self.store.write() = Held::Ended("the metadata index could not be built anew; a restart does it");
     }
 
     /// Lets go of the store for another one, or for none while that is built. Nobody may be about to keep what the old one holds.
@@ -279,7 +285,7 @@ impl Pages {
     pub(super) fn into_store(self) -> Option<Box<dyn MetaStore>> {
         match self.store.into_inner() {
             Held::Store(store) => Some(store),
-            Held::Rebuilding | Held::Closed => None,
+            Held::Rebuilding | Held::Ended(_) => None,
         }
     }
 
@@ -290,7 +296,7 @@ impl Pages {
                 reason: "the metadata index waits for space on the disk to be built anew".to_owned(),
                 retry_after: REBUILD_RETRY,
             }),
-            Held::Closed => Err(Error::Halted { reason: "the file system was closed".to_owned() }),
+            Held::Ended(reason) => Err(Error::Halted { reason: (*reason).to_owned() }),
         }
     }
 

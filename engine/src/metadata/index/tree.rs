@@ -289,6 +289,11 @@ impl Index {
         Ok(())
     }
 
+    /// Says to whoever reads that an index that was to be built anew does not come.
+    pub(crate) fn give_up(&self) {
+        self.pages.give_up();
+    }
+
     /// Nobody may be about to keep a page of the old one.
     fn replace(&self, store: Option<Box<dyn MetaStore>>) {
         let _layout = self.layout.write();

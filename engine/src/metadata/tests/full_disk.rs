@@ -173,7 +173,12 @@ fn a_journal_that_gets_no_file_at_all_holds_nobody_up_for_good() {
 }
 
 /// sled on a disk that may be full: then it accepts nothing more until it is opened anew.
-struct FillingIndexes(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+struct FillingIndexes {
+    full: Arc<AtomicBool>,
+    /// Whether nothing can be opened any more.
+    gone: Arc<AtomicBool>,
+}
 
 struct FillingStore {
     store: Box<dyn MetaStore>,
@@ -190,8 +195,11 @@ impl FillingStore {
 
 impl Indexes for FillingIndexes {
     fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>> {
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(Error::corrupt("an index that cannot be opened"));
+        }
         let store = SledIndexes.open(directory, cache_bytes)?;
-        Ok(Box::new(FillingStore { store, full: Arc::clone(&self.0), failed: AtomicBool::new(false) }))
+        Ok(Box::new(FillingStore { store, full: Arc::clone(&self.full), failed: AtomicBool::new(false) }))
     }
 
     fn destroy(&self, directory: &Path) -> Result<()> {
@@ -227,24 +235,51 @@ impl MetaStore for FillingStore {
     }
 }
 
-#[test]
-fn an_index_that_the_disk_had_no_room_for_is_built_anew_without_a_restart() {
-    let full = Arc::new(AtomicBool::new(false));
+/// A store whose index the disk had no room for.
+fn incomplete() -> (FillingIndexes, Bench, Arc<Store>) {
+    let indexes = FillingIndexes::default();
     let mut bench = Bench::on_real_disk();
-    bench.home.environment.indexes = Arc::new(FillingIndexes(Arc::clone(&full)));
+    bench.home.environment.indexes = Arc::new(indexes.clone());
     bench.create().unwrap();
     let store = bench.open().unwrap();
     drop(put(&store, &[("a", Some("1")), ("b", Some("2"))]));
     wait(store.fold()).unwrap();
     assert_eq!(store.wants_space(), None);
 
-    full.store(true, Ordering::Relaxed);
+    indexes.full.store(true, Ordering::Relaxed);
     drop(put(&store, &[("b", None), ("c", Some("3"))]));
     // The checkpoint does without the index: what it allows to delete may make the room.
     wait(store.checkpoint()).unwrap();
     while store.wants_space().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
+    (indexes, bench, store)
+}
+
+/// Whoever reads is told to come again while it is built, and not any more when that cannot be.
+#[test]
+fn an_index_that_cannot_be_built_anew_is_waited_for_by_nobody() {
+    let (indexes, bench, store) = incomplete();
+    indexes.gone.store(true, Ordering::Relaxed);
+    let error = loop {
+        match store.get(b"a") {
+            Ok(_) | Err(Error::Unavailable { .. }) => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, Error::Halted { reason } if reason.contains("a restart")), "{error}");
+    drop(store);
+    indexes.gone.store(false, Ordering::Relaxed);
+    indexes.full.store(false, Ordering::Relaxed);
+    assert_eq!(joined(bench.open().unwrap().scan(b"a", b"z", 9).unwrap()), "a=1 c=3");
+}
+
+#[test]
+fn an_index_that_the_disk_had_no_room_for_is_built_anew_without_a_restart() {
+    let (indexes, bench, store) = incomplete();
+    let full = &indexes.full;
     wait(put(&store, &[("d", Some("4"))]).durable()).unwrap();
     assert!(matches!(wait(store.checkpoint()), Err(Error::NoSpace)));
     full.store(false, Ordering::Relaxed);
