@@ -88,7 +88,7 @@ pub enum OpenHow {
     Read,
     /// For reading and writing; must not exist. Mode 0600.
     CreateNew,
-    /// The same for a file that is written in long pieces: of a piece whose bytes are [`direct_place`]d in memory, the whole pages go past
+    /// The same for a file that is written in long pieces: of a piece whose bytes are `direct_place`d in memory, the whole pages go past
     /// the page cache, if the file system has direct I/O. As with any other write they are durable after [`DiskFile::sync_data`].
     CreateStream,
     /// For writing past the page cache; must exist. Each write is durable when it returns; buffers, offsets and lengths must be

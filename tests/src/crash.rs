@@ -12,7 +12,7 @@
 //! - the server counts the inodes that can be reached, and now and then, after its backlog has drained, its counters and the files of
 //!   its segments and objects are what the tree has.
 //!
-//! The same generator and the same oracle also work through a mount of a real Linux client; see [`mounted`].
+//! The same generator and the same oracle also work through a mount of a real Linux client; see `crash/mounted.rs`.
 
 mod content;
 mod dice;

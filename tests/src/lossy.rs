@@ -7,8 +7,8 @@
 //! | in the undo directory | what it is |
 //! |---|---|
 //! | `boot` | how often the power was cut |
-//! | `files/INODE` | old bytes and lengths of a file, as far as they are not synced; see [`sectors`] |
-//! | `names/DIRECTORY` | changes of names that are not synced, as lines of JSON; see [`names`] |
+//! | `files/INODE` | old bytes and lengths of a file, as far as they are not synced; see `lossy/sectors.rs` |
+//! | `names/DIRECTORY` | changes of names that are not synced, as lines of JSON; see `lossy/names.rs` |
 //! | `kept/INODE` | a further link to a file whose removal is not synced |
 
 mod cut;

@@ -20,8 +20,7 @@ pub(crate) const FORMATS: &[Format] = &[
 /// Does something with the file system that was closed long ago.
 fn on_golden<T>(work: impl AsyncFnOnce(&FileSystem) -> T) -> T {
     let directory = tempfile::tempdir().unwrap();
-    let archive =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/testdata/file-system-closed.tar.zst");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/testdata/file-system-closed.tar.zst");
     ::golden::archive::unpack(&std::fs::read(archive).unwrap(), directory.path()).unwrap();
     let data = directory.path().join("data");
     let options = OpenOptions {
