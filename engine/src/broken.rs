@@ -42,6 +42,8 @@ pub(crate) enum Broken {
     ReplayNotSynced,
     /// An index is trusted although the machine was stopped.
     IndexTrusted,
+    /// An index is used that lacks what was folded while it was built.
+    IndexTakenOverEarly,
     /// An object is uploaded without having been announced.
     UploadNotAnnounced,
     /// An unlinked file that is open stands in no orphan set.

@@ -63,7 +63,7 @@ pub enum Error {
     /// No room for data; what is freed is usable again at once.
     #[error("no space left on device")]
     NoSpace,
-    /// The cold store does not answer now, or the metadata index waits to be built anew. Nothing is lost; try again.
+    /// The cold store does not answer now, or the metadata index, which is to be sealed anew, is being built. Nothing is lost; try again.
     #[error("{reason}; retry in {retry_after:?}")]
     Unavailable {
         /// What is away, and what it said.

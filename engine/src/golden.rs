@@ -32,6 +32,11 @@ fn formats() -> Vec<Format> {
 
 #[test]
 fn what_was_written_once_is_written_the_same_and_read() {
-    let archives = [file_system::MADE.archives, file_system::MADE_BEFORE_PAGES.archives].concat();
+    let archives = [
+        file_system::MADE.archives,
+        file_system::MADE_BEFORE_TREES.archives,
+        file_system::MADE_BEFORE_PAGES.archives,
+    ]
+    .concat();
     ::golden::check(&directory(), &formats(), &archives);
 }

@@ -31,11 +31,15 @@ pub const JOURNAL_FILES: u64 = 16;
 pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// Bytes of records that one journal write carries, unless a single record is larger: more would only add latency.
 pub const JOURNAL_FRAME_BYTES: usize = 1024 * 1024;
-/// Bytes of entries in one sealed chunk of a checkpoint file: the unit that a merge holds in memory for each file.
-pub const CHECKPOINT_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of entries in one sealed chunk of a checkpoint file: the unit that a merge holds in memory for each file, and that a key is
+/// looked for in while the index is built anew.
+pub const CHECKPOINT_CHUNK_BYTES: usize = 16 * 1024;
+/// Bytes of one node of the tree of a checkpoint file: some 350 chunks, so that two levels lead to 2 GB of entries.
+pub const CHECKPOINT_NODE_BYTES: usize = 16 * 1024;
 /// Bytes of a large file that are written before they are synced: the journal's own writes wait while the disk takes more at once.
 pub const SYNC_BYTES: u64 = 4 * 1024 * 1024;
-/// Delta checkpoints beside the base, before they are merged into one: an open reads all of them, and each is an open file of a merge.
+/// Delta checkpoints beside the base, before they are merged into one: a look-up without the index may read each of them, and each is an open file of
+/// it, of a merge and of the building of the index.
 pub const DELTAS_MAX: usize = 16;
 /// Bytes of deltas that are not worth rewriting the base for.
 pub const DELTA_BYTES_KEPT: u64 = 64 * 1024 * 1024;

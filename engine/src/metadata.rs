@@ -8,14 +8,14 @@
 //! |---|---|
 //! | `journal/` | records that no checkpoint covers yet, and older ones |
 //! | `checkpoint/` | a base, deltas after it, and the manifest that names them |
-//! | `index/` | sled; can be rebuilt from the checkpoint |
+//! | `index/` | sled; is built anew from the checkpoints if it cannot be trusted, while these are read instead |
 //! | `index.marker` | whether `index/` can be trusted |
 //!
 //! # Crash consistency
 //! - What a ticket promised is there again. What was committed and not durable is lost from some record on: never in the middle.
 //! - A transaction is there whole or not at all.
-//! - Nothing is leaked beyond the next open: journal files that are covered, checkpoint files that no manifest names and an index that
-//!   cannot be trusted are removed by it.
+//! - Nothing is leaked beyond the next open: journal files that are covered and checkpoint files that no manifest names are removed by
+//!   it, and an index that cannot be trusted soon after.
 //! - The epoch is durable before anything of the run is written.
 
 mod checkpoint;
@@ -28,6 +28,7 @@ pub(crate) mod offline;
 mod overlay;
 mod pace;
 mod passing;
+mod rebuild;
 mod recovery;
 mod reseal;
 mod rests;

@@ -111,6 +111,9 @@ pub struct Backlog {
     pub orphans: u64,
     /// Segments with nothing live that wait for their deletion.
     pub dead_segments: u64,
+    /// About how many entries of the metadata index are still to be built anew; until it is there, look-ups read the checkpoints.
+    #[serde(default)]
+    pub index_entries: u64,
 }
 
 /// Requests to the object store.

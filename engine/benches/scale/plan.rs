@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) acknowledged: u64,
     /// With the index gone.
     pub(crate) rebuilt: Found,
-    /// Keys in the index, and how many of them were written each second.
+    /// Keys in the index, and how many of them were written each second, beside look-ups.
     pub(crate) rebuild_keys_per_second: f64,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn measure(below: &Path, files: u64) -> Report {
     assert_eq!(rebuilt.files, killed.files, "the rebuilt index has other files");
     say("done");
     let keys = f64::from(u32::try_from(rebuilt.files).unwrap()) * KEYS_PER_FILE;
-    let rebuild_keys_per_second = keys / rebuilt.open_seconds;
+    let rebuild_keys_per_second = keys / rebuilt.build_seconds;
     Report { files, filled, disk, clean, killed, acknowledged, rebuilt, rebuild_keys_per_second }
 }
 

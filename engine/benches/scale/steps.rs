@@ -7,7 +7,7 @@ use engine::{Budgets, ColdStoreConfig, Environment, FileSystem, KeyFile, OpenOpt
 
 use crate::Step;
 use crate::fill::{Filled, fill};
-use crate::lookups::{Lookups, measure};
+use crate::lookups::{Latency, Lookups, measure, while_building};
 use crate::memory::{self, Memory};
 
 /// What a step found out.
@@ -15,6 +15,9 @@ use crate::memory::{self, Memory};
 pub(crate) struct Found {
     /// How long opening took.
     pub(crate) open_seconds: f64,
+    /// How long it took from the beginning of the opening until the index was built, if it had to be, and look-ups of any file meanwhile.
+    pub(crate) build_seconds: f64,
+    pub(crate) while_building: Latency,
     /// How long creating took, and the longest that a single one was held back.
     pub(crate) fill_seconds: f64,
     pub(crate) longest_create_ms: f64,
@@ -44,6 +47,9 @@ async fn step_of(step: Step, directory: &Path, files: u64) -> Found {
     let started = Instant::now();
     let fs = FileSystem::open(&data, id, options).await.unwrap();
     let open_seconds = started.elapsed().as_secs_f64();
+    // Of a new file system there is nothing to look up yet.
+    let while_building = (step == Step::Start).then(|| while_building(&fs, files)).flatten();
+    let build_seconds = started.elapsed().as_secs_f64();
     fs.release_orphans().await.unwrap();
     let filled = match step {
         Step::Fill => Some(fill(&fs, 0, files, |_| {}).await),
@@ -59,6 +65,8 @@ async fn step_of(step: Step, directory: &Path, files: u64) -> Found {
     let seconds = |of: fn(&Filled) -> f64| filled.as_ref().map_or(0.0, of);
     Found {
         open_seconds,
+        build_seconds,
+        while_building: while_building.unwrap_or_default(),
         fill_seconds: seconds(|filled| filled.elapsed.as_secs_f64()),
         longest_create_ms: seconds(|filled| filled.longest.as_secs_f64() * 1e3),
         files: count,

@@ -89,11 +89,12 @@ pub(crate) async fn open_with(
 
 /// What is opened with blocking calls.
 struct Parts {
-    lock: DirectoryLock,
     disk: Arc<dyn Disk>,
     keys: Arc<KeyKeeper>,
     store: Arc<Store>,
     standard: StandardTier,
+    /// Let go of last: until they end, the threads of the store write.
+    lock: DirectoryLock,
 }
 
 fn open_parts(home: &Path, id: FileSystemId, options: &OpenOptions) -> Result<Parts> {

@@ -1,7 +1,8 @@
 //! A whole file system that was made once: what an older tidefs left opens today, reads the same, is whole, and is used on.
 //!
 //! It is there twice: as a kill left it, with records that only the journal has and a rotation of the key under way, and closed a moment
-//! later. If one is missing, `TIDEFS_GOLDEN=write` makes both. And there are two from before the index had pages.
+//! later. If one is missing, `TIDEFS_GOLDEN=write` makes both. And there are two each from before checkpoints had trees, and before the
+//! index had pages.
 
 mod contents;
 mod home;
@@ -27,6 +28,12 @@ pub(super) struct Made {
 }
 
 pub(super) const MADE: Made = Made {
+    archives: ["file-system-killed-trees.tar.zst", "file-system-closed-trees.tar.zst"],
+    id: "fs-53cb9f0c747ea2ea2",
+    secret: "4d419c96c115245061538bb5d5ea536ef9a04712c9fade0668ab1ab0cd5ce2d1",
+};
+/// Before checkpoints had trees.
+pub(super) const MADE_BEFORE_TREES: Made = Made {
     archives: ["file-system-killed-pages.tar.zst", "file-system-closed-pages.tar.zst"],
     id: "fs-53cb9f0c747ea2ea2",
     secret: "4d419c96c115245061538bb5d5ea536ef9a04712c9fade0668ab1ab0cd5ce2d1",
@@ -100,9 +107,11 @@ async fn is_used_on(home: &Home) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_system_that_was_killed_long_ago_opens_and_is_used_on() {
-    let home = unpacked(&MADE, 0).await;
-    opens_and_reads(&home, &MADE).await;
-    is_used_on(&home).await;
+    for made in [&MADE, &MADE_BEFORE_TREES] {
+        let home = unpacked(made, 0).await;
+        opens_and_reads(&home, made).await;
+        is_used_on(&home).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,8 +127,10 @@ async fn the_index_of_an_older_file_system_is_built_anew() {
 /// Its index is taken as it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_system_that_was_closed_long_ago_opens_and_is_used_on() {
-    let home = unpacked(&MADE, 1).await;
-    opens_and_reads(&home, &MADE).await;
-    assert_eq!(home.indexes_destroyed.load(Ordering::Relaxed), 0);
-    is_used_on(&home).await;
+    for made in [&MADE, &MADE_BEFORE_TREES] {
+        let home = unpacked(made, 1).await;
+        opens_and_reads(&home, made).await;
+        assert_eq!(home.indexes_destroyed.load(Ordering::Relaxed), 0);
+        is_used_on(&home).await;
+    }
 }

@@ -1,9 +1,11 @@
-//! Metadata checkpoints: sorted, sealed, synced files from which the index can be rebuilt. One base and deltas after it.
+//! Metadata checkpoints: sorted, sealed, synced files from which the index can be built anew, and which are read in its place until it is.
+//! One base and deltas after it.
 //!
 //! # Crash consistency
 //! A file counts only when the manifest names it. The manifest is replaced atomically after the files in it are durable (D3), and a
 //! file is removed only when no durable manifest names it (D4). A crash can leak files; the next open removes them.
 
+mod cache;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -11,11 +13,14 @@ pub(crate) mod fuzzing;
 pub(crate) mod golden;
 mod manifest;
 mod reader;
+mod stand_in;
+mod tree;
 mod view;
 mod writer;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::merge::{Layer, Merge};
@@ -27,16 +32,21 @@ use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::limits::{DELTA_BYTES_KEPT, DELTAS_MAX};
 use crate::threads::Mutex;
 
+use cache::ChunkCache;
 pub(crate) use file::Kind;
 pub(crate) use manifest::{FileEntry, Manifest};
-use reader::CheckpointReader;
+use reader::CheckpointFile;
+pub(crate) use stand_in::StandIn;
 pub(crate) use view::CheckpointView;
 
 /// The checkpoints of an open store.
 pub(crate) struct Checkpoints {
     home: Home,
     directory: PathBuf,
+    /// What the durable manifest says.
     manifest: Mutex<Manifest>,
+    /// Held while another one is made durable.
+    publishing: Mutex<()>,
     next_number: AtomicU64,
     /// Names of files that are being written, or were replaced and are being removed.
     passing: Mutex<BTreeSet<String>>,
@@ -82,8 +92,9 @@ impl MergePlan {
     }
 }
 
-/// Files in the manifest, below what it could say of them and what a process may open.
-const FILES_MAX: usize = 512;
+/// Files in the manifest, below what it could say of them and what a process may open: whoever stands in for the index, whoever builds
+/// it, and a merge may have all of them open.
+const FILES_MAX: usize = 256;
 
 impl Checkpoints {
     /// Makes the directory and an empty manifest.
@@ -102,6 +113,7 @@ impl Checkpoints {
             home: home.clone(),
             directory: directory.to_owned(),
             manifest: Mutex::new(manifest),
+            publishing: Mutex::default(),
             next_number: AtomicU64::new(last_number.saturating_add(1)),
             passing: Mutex::default(),
         })
@@ -212,25 +224,57 @@ impl Checkpoints {
         self.manifest.lock().files == files
     }
 
-    /// All entries of the files that have records after this one, or of all files. Deletions are among them.
-    pub(crate) fn entries_after(&self, applied: Option<Lsn>) -> Result<Merge<'static>> {
-        let manifest = self.manifest();
-        let files = manifest.files.iter().filter(|file| applied.is_none_or(|applied| file.last > applied));
-        self.merged(files)
+    /// All entries of the files that have records after this one, or of all files, with the last record of them. Deletions are among
+    /// them; `None` if some may be missing, because a base came meanwhile.
+    pub(crate) fn changes_after(&self, applied: Option<Lsn>) -> Result<Option<(Merge<'static>, Lsn)>> {
+        loop {
+            let manifest = self.manifest();
+            if applied.is_some_and(|applied| applied < manifest.base_covers()) {
+                return Ok(None);
+            }
+            let files =
+                manifest.files.iter().filter(|file| applied.is_none_or(|applied| file.last > applied));
+            match self.merged(files) {
+                // A merge replaced some of them before they were open.
+                Err(_) if !self.has_files(&manifest.files) => {}
+                changes => return Ok(Some((changes?, manifest.covered()))),
+            }
+        }
     }
 
     fn merged<'a>(&self, files: impl DoubleEndedIterator<Item = &'a FileEntry>) -> Result<Merge<'static>> {
         let layers = files.rev().map(|file| {
-            let reader = CheckpointReader::open(&self.home, &self.directory, file)?;
-            Ok(Box::new(reader) as Layer<'static>)
+            let file = CheckpointFile::open(&self.home, &self.directory, file)?;
+            Ok(Box::new(file.entries()) as Layer<'static>)
         });
         Ok(Merge::new(layers.collect::<Result<_>>()?))
     }
 
+    /// The files as they are now, to be read at any key: another view, if it is still right.
+    fn view(
+        &self,
+        last: Option<&Arc<CheckpointView>>,
+        cache: &Arc<ChunkCache>,
+    ) -> Result<Arc<CheckpointView>> {
+        loop {
+            if let Some(last) = last.filter(|last| last.is_of(&self.manifest.lock().files)) {
+                return Ok(Arc::clone(last));
+            }
+            let files = self.manifest().files;
+            let other = last.map(Arc::as_ref);
+            match CheckpointView::open(&self.home, &self.directory, &files, other, Some(cache)) {
+                // A merge replaced some of them before they were open.
+                Err(_) if !self.has_files(&files) => {}
+                opened => return opened.map(Arc::new),
+            }
+        }
+    }
+
     /// What should be merged now: all into a new base when the deltas weigh as much as it or something is sealed under an older key, the
-    /// deltas alone when they are many.
-    pub(crate) fn merge_plan(&self) -> Option<MergePlan> {
-        plan(&self.manifest(), self.home.keys.newest())
+    /// deltas alone when they are many. A base has to wait for whoever still needs the deletions that it would leave out, and deltas wait, too, as
+    /// long as there is room in the manifest.
+    pub(crate) fn merge_plan(&self, base_waits: bool) -> Option<MergePlan> {
+        plan(&self.manifest(), self.home.keys.newest(), base_waits)
     }
 
     /// Bytes of files that are sealed under an older key than this one.
@@ -298,13 +342,13 @@ impl Checkpoints {
         written
     }
 
-    /// Swings the manifest. The change counts only when it is durable.
+    /// Swings the manifest. The change counts only when it is durable; until then the old one is read.
     fn publish<T>(&self, change: impl FnOnce(&mut Manifest) -> Result<T>) -> Result<T> {
-        let mut manifest = self.manifest.lock();
-        let mut next = manifest.clone();
+        let _alone = self.publishing.lock();
+        let mut next = self.manifest();
         let result = change(&mut next)?;
         next.publish(&self.home, &self.directory)?;
-        *manifest = next;
+        *self.manifest.lock() = next;
         Ok(result)
     }
 }
@@ -313,15 +357,18 @@ fn closed() -> Error {
     Error::Halted { reason: "the file system is being closed".to_owned() }
 }
 
-fn plan(manifest: &Manifest, newest: KeyGeneration) -> Option<MergePlan> {
+fn plan(manifest: &Manifest, newest: KeyGeneration, base_waits: bool) -> Option<MergePlan> {
     let (bases, deltas): (Vec<FileEntry>, Vec<FileEntry>) =
         manifest.files.iter().partition(|file| file.kind == Kind::Base);
     let bytes = |files: &[FileEntry]| files.iter().map(|file| file.bytes).sum::<u64>();
     let sealed_before = manifest.files.iter().any(|file| file.generation < newest);
-    if sealed_before || bytes(&deltas) > bytes(&bases).max(DELTA_BYTES_KEPT) {
+    let is_due = sealed_before || bytes(&deltas) > bytes(&bases).max(DELTA_BYTES_KEPT);
+    if is_due && !base_waits {
         return Some(MergePlan { kind: Kind::Base, files: manifest.files.clone() });
     }
-    (deltas.len() > DELTAS_MAX).then_some(MergePlan { kind: Kind::Delta, files: deltas })
+    // Whoever has the half of what is merged gets it once more.
+    let deltas_max = if base_waits { FILES_MAX / 2 } else { DELTAS_MAX };
+    (deltas.len() > deltas_max).then_some(MergePlan { kind: Kind::Delta, files: deltas })
 }
 
 #[cfg(test)]
@@ -339,14 +386,14 @@ mod tests {
     }
 
     fn due(manifest: &Manifest) -> Option<MergePlan> {
-        plan(manifest, KeyGeneration::FIRST)
+        plan(manifest, KeyGeneration::FIRST, false)
     }
 
     #[test]
     fn what_is_sealed_under_an_older_key_is_rewritten_whole() {
         let files = manifest(&[(Kind::Base, 1), (Kind::Delta, 1)]);
         assert_eq!(due(&files), None);
-        let all = plan(&files, KeyGeneration(2)).unwrap();
+        let all = plan(&files, KeyGeneration(2), false).unwrap();
         assert_eq!((all.kind, all.files.len()), (Kind::Base, 2));
     }
 

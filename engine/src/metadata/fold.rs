@@ -2,7 +2,8 @@
 //!
 //! A fold goes in steps, each of which may be the last one before a crash: freeze, wait until the frozen records are durable (or can only
 //! become so by the fold), write and sync a delta, swing the manifest (D3), trim the journal, apply to the index, drop the frozen map. A
-//! step that fails for want of space is tried again from its beginning; any other failure halts the store.
+//! step that fails for want of space is tried again from its beginning; any other failure halts the store. An index that has no room is let go
+//! of ([`super::rebuild`]): the checkpoint is enough.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::overlay::Frozen;
-use super::recovery;
+use super::rebuild;
 use super::rests::Rests;
 use super::store::Parts;
 use crate::broken::{Broken, broken};
@@ -203,14 +204,14 @@ pub(super) struct Folding {
 
 impl Folding {
     pub(super) fn start(parts: &Arc<Parts>) -> Result<Self> {
-        let spawn = |name: &str, body: fn(&Parts)| {
+        let spawn = |name: &str, work: &'static Work| {
             let parts = Arc::clone(parts);
-            threads::spawn(name, move || body(&parts))
+            threads::spawn(name, move || run(&parts, work))
         };
         let threads = vec![
-            spawn("tidefs-fold", |parts| run(parts, fold_as_needed, tell))?,
-            // Nobody waits for a merge.
-            spawn("tidefs-merge", |parts| run(parts, merge_as_needed, |_, _| {}))?,
+            spawn("tidefs-fold", &FOLD)?,
+            spawn("tidefs-merge", &MERGE)?,
+            spawn("tidefs-index", &REBUILD)?,
         ];
         Ok(Folding { threads })
     }
@@ -231,7 +232,21 @@ enum Done {
     NothingToGiveBack,
 }
 
-fn run(parts: &Parts, work: fn(&Parts) -> Result<Done>, tell: fn(&Parts, &Result<Done>)) {
+/// What a thread does again and again, how it tells what came of it, and what is the matter if it fails.
+struct Work {
+    work: fn(&Parts) -> Result<Done>,
+    tell: fn(&Parts, &Result<Done>),
+    failed: &'static str,
+}
+
+const FOLD: Work = Work { work: fold_as_needed, tell, failed: "metadata cannot be folded" };
+// Nobody waits for these.
+const MERGE: Work =
+    Work { work: merge_as_needed, tell: |_, _| {}, failed: "metadata checkpoints cannot be merged" };
+const REBUILD: Work =
+    Work { work: rebuild_as_needed, tell: |_, _| {}, failed: "the metadata index cannot be built anew" };
+
+fn run(parts: &Parts, Work { work, tell, failed }: &Work) {
     loop {
         let seen = parts.signal.seen();
         let done = work(parts);
@@ -244,8 +259,8 @@ fn run(parts: &Parts, work: fn(&Parts) -> Result<Done>, tell: fn(&Parts, &Result
             Ok(Done::NothingToGiveBack) | Err(Error::NoSpace) => parts.signal.wait_to_retry(seen),
             Err(_) if parts.signal.stopping() => false,
             Err(error) => {
-                tracing::error!(%error, "metadata cannot be folded; no more changes are accepted");
-                parts.progress.halt(&format!("metadata cannot be folded: {error}"));
+                tracing::error!(%error, "{failed}; no more changes are accepted");
+                parts.progress.halt(&format!("{failed}: {error}"));
                 false
             }
         };
@@ -273,12 +288,6 @@ fn tell(parts: &Parts, done: &Result<Done>) {
 }
 
 fn fold_as_needed(parts: &Parts) -> Result<Done> {
-    if parts.index_is_incomplete() {
-        // The checkpoint first: what it allows to delete may make the room.
-        let checkpointed = checkpoint(parts).map(drop);
-        recovery::rebuild_index(parts)?;
-        checkpointed?;
-    }
     let lacks_file = || parts.progress.is_starved(Starved::Journal);
     let writer_waits = || parts.progress.is_starved(Starved::Writer);
     // The file that is written now is given back by no fold.
@@ -328,35 +337,53 @@ fn settle(parts: &Parts, frozen: &Frozen) -> Result<Option<Lsn>> {
 
 /// Folds once; `false` if there was nothing to fold.
 fn fold(parts: &Parts) -> Result<bool> {
-    let Some(frozen) = checkpoint(parts)? else { return Ok(false) };
+    // What was covered before the journal had it may stand in files of its own by now.
+    parts.journal.trim(parts.checkpoints.covered());
+    let Some(frozen) = parts.overlay.freeze() else { return Ok(false) };
+    let is_covered = parts.checkpoints.covered() >= frozen.last;
+    let journaled = if is_covered {
+        None
+    } else {
+        await_passing(parts);
+        settle(parts, &frozen)?
+    };
+    let _alone = parts.fold.lock();
+    if !is_covered {
+        checkpoint(parts, &frozen, journaled)?;
+    }
+    parts.progress.set_checkpointed(frozen.last);
+    bring_into_index(parts, &frozen)?;
+    parts.overlay.drop_frozen();
+    Ok(true)
+}
+
+/// Makes what is frozen durable as a checkpoint.
+fn checkpoint(parts: &Parts, frozen: &Frozen, journaled: Option<Lsn>) -> Result<()> {
+    if broken(Broken::TrimmedBeforeCheckpoint) {
+        parts.journal.trim(frozen.last);
+    }
+    parts.checkpoints.add_delta(frozen, journaled)?;
+    parts.journal.trim(frozen.last);
+    Ok(())
+}
+
+fn bring_into_index(parts: &Parts, frozen: &Frozen) -> Result<()> {
     let mut rests = Rests::new(parts);
     let entries = frozen.lasting().map(|(key, value)| {
         rests.step(parts);
         Ok((key.clone(), value.clone()))
     });
     parts.passing.expect_some();
-    parts.completing(parts.index.apply(entries, frozen.last))?;
-    parts.doubting(parts.passing.look_again(&parts.index))?;
-    parts.overlay.drop_frozen();
-    Ok(true)
-}
-
-/// Makes what is frozen durable as a checkpoint, if it is not yet; `None` if there is nothing.
-fn checkpoint(parts: &Parts) -> Result<Option<Arc<Frozen>>> {
-    // What was covered before the journal had it may stand in files of its own by now.
-    parts.journal.trim(parts.checkpoints.covered());
-    let Some(frozen) = parts.overlay.freeze() else { return Ok(None) };
-    if parts.checkpoints.covered() < frozen.last {
-        await_passing(parts);
-        let journaled = settle(parts, &frozen)?;
-        if broken(Broken::TrimmedBeforeCheckpoint) {
-            parts.journal.trim(frozen.last);
-        }
-        parts.checkpoints.add_delta(&frozen, journaled)?;
-        parts.journal.trim(frozen.last);
+    match parts.completing(parts.index.apply(entries, frozen.last)) {
+        // The checkpoints are read instead, until it is built anew from them.
+        Err(_) if parts.index.is_away() => {}
+        applied => applied?,
     }
-    parts.progress.set_checkpointed(frozen.last);
-    Ok(Some(frozen))
+    match parts.doubting(parts.passing.look_again(&parts.index)) {
+        // Whoever asks for what cannot be read is told so.
+        Err(_) if parts.index.is_away() => Ok(()),
+        looked => looked,
+    }
 }
 
 /// Gives the passing rows of the frozen map a while to pass, unless somebody waits for the fold.
@@ -371,12 +398,18 @@ fn await_passing(parts: &Parts) {
     while left() && clock.monotonic() < deadline && signal.pause(PASSING_LOOK) {}
 }
 
+fn rebuild_as_needed(parts: &Parts) -> Result<Done> {
+    rebuild::as_needed(parts).map(|()| Done::All)
+}
+
 fn merge_as_needed(parts: &Parts) -> Result<Done> {
-    while let Some(plan) = parts.checkpoints.merge_plan() {
+    while let Some(plan) = parts.checkpoints.merge_plan(parts.rebuild.is_under_way()) {
         if parts.signal.stopping() {
             break;
         }
         parts.checkpoints.merge(&plan, parts.budgets.overlay_bytes, || !parts.signal.stopping())?;
+        // Whoever reads next is told if it cannot be read.
+        let _refreshed = parts.index.refresh_stand_in();
     }
     Ok(Done::All)
 }

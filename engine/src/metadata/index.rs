@@ -6,7 +6,8 @@
 //!
 //! # Crash consistency
 //! The index is always between two folds: it has all changes up to the LSN that is recorded in it, and perhaps some of the next delta,
-//! which is applied again. After a stop of the machine it is thrown away.
+//! which is applied again. After a stop of the machine it is thrown away; until it is built anew, [`Index`] has no store, and asks the
+//! checkpoints.
 
 mod branch;
 mod bundle;
@@ -37,14 +38,10 @@ pub(crate) use tree::Index;
 
 /// Opens what holds an index.
 pub(crate) trait Indexes: Send + Sync + 'static {
-    /// Opens or makes it. An error means that it is to be rebuilt.
+    /// Opens or makes it. An error means that it is to be built anew, if it is not being built already.
     fn open(&self, directory: &Path, cache_bytes: u64) -> Result<Box<dyn MetaStore>>;
     /// Throws it away, whatever is there.
     fn destroy(&self, directory: &Path) -> Result<()>;
-    /// What it takes on the disk, about.
-    fn stored_bytes(&self, _directory: &Path) -> u64 {
-        0
-    }
     /// Does what an open would have to do after many changes, to one that is closed and durable; it is durable afterwards, too.
     fn prepare(&self, _directory: &Path) -> Result<()> {
         Ok(())

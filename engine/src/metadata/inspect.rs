@@ -16,7 +16,7 @@ const STEP: usize = 1024;
 /// A key behind all others.
 const BEHIND_ALL: &[u8] = &[0xff; 64];
 
-/// How many keys differ, with one of them; `None` if the index was changed meanwhile.
+/// How many keys differ, with one of them; `None` if the index was changed meanwhile, or is not there.
 pub(crate) type Differences = Option<(u64, String)>;
 
 impl Store {
@@ -84,6 +84,9 @@ impl Store {
     /// Compares the index with the checkpoints.
     pub(crate) fn compare_index(&self, mut read: impl FnMut(u64) -> Result<()>) -> Result<Differences> {
         let parts = self.parts();
+        if parts.index.is_away() {
+            return Ok(None);
+        }
         let directory = parts.directory.join("checkpoint");
         let manifest = parts.checkpoints.manifest();
         let view = match CheckpointView::load(&parts.home, &directory, &manifest, |_| Ok(())) {
@@ -94,7 +97,10 @@ impl Store {
         // A fold swings the manifest before it touches the index, and marks the index when it is done.
         let quiet = || -> Result<bool> {
             let covered = manifest.covered();
-            let applied = parts.index.applied()?.unwrap_or(crate::identity::Lsn(0));
+            let applied = match parts.index.applied() {
+                Err(Error::Unavailable { .. }) => return Ok(false),
+                applied => applied?.unwrap_or(crate::identity::Lsn(0)),
+            };
             Ok(parts.checkpoints.covered() == covered && applied == covered)
         };
         let live = view.merged(b"").filter(|entry| !matches!(entry, Ok((_, None))));

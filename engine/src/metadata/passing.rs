@@ -8,6 +8,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::checkpoint::CheckpointView;
 use super::index::Index;
 use crate::error::Result;
 use crate::identity::Lsn;
@@ -34,6 +35,14 @@ pub(super) struct InIndex(AtomicBool);
 impl InIndex {
     pub(super) fn look(index: &Index) -> Result<Self> {
         Ok(InIndex(AtomicBool::new(holds_any(index)?)))
+    }
+
+    /// The same of checkpoints that are read in its place.
+    pub(super) fn look_in(checkpoints: &CheckpointView) -> Result<Self> {
+        let (from, to) = range();
+        let mut rows = checkpoints.range(from, to);
+        let found = rows.find(|entry| !matches!(entry, Ok((_, None)))).transpose()?;
+        Ok(InIndex(AtomicBool::new(found.is_some())))
     }
 
     /// Whether the index may have something from one key up to another. Asked after the snapshot of the overlay was taken, which has what

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -11,6 +11,7 @@ use super::fold::Signal;
 use super::index::{BootId, Index, Marker, MarkerState, MetaStore};
 use super::overlay::Overlay;
 use super::passing::InIndex;
+use super::rebuild::Rebuild;
 use super::store::{Parts, StoreBudgets};
 use crate::disk::sync_parent;
 use crate::error::{Error, Result};
@@ -33,10 +34,11 @@ pub(super) fn create(directory: &Path, home: &Home) -> Result<()> {
 
 /// Recovers: the epoch, the index, then the records that no checkpoint covers.
 pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &BootId) -> Result<Parts> {
-    let checkpoints = Checkpoints::open(&home, &directory.join("checkpoint"))?;
+    let checkpoints = Arc::new(Checkpoints::open(&home, &directory.join("checkpoint"))?);
     checkpoints.remove_strays()?;
     let paths = IndexPaths::below(directory);
     let (index, passing) = open_index(&home, &paths, &checkpoints, budgets, boot)?;
+    let rebuild = Rebuild::new(index.is_away());
     let covered = checkpoints.covered();
 
     let place = Place {
@@ -62,6 +64,7 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         overlay,
         passing,
         index,
+        rebuild,
         epoch: checkpoints.manifest().epoch,
         checkpoints,
         journal,
@@ -71,15 +74,15 @@ pub(super) fn open(directory: &Path, home: Home, budgets: StoreBudgets, boot: &B
         home,
         directory: directory.to_owned(),
         folding: Mutex::new(None),
+        fold: crate::threads::Mutex::new(()),
         index_doubted: AtomicBool::new(false),
-        index_incomplete: AtomicBool::new(false),
         marker: crate::threads::Mutex::new(()),
         boot: boot.clone(),
     })
 }
 
 pub(super) struct IndexPaths {
-    index: PathBuf,
+    pub(super) index: PathBuf,
     pub(super) marker: PathBuf,
 }
 
@@ -89,112 +92,57 @@ impl IndexPaths {
     }
 }
 
-/// Opens the index, or rebuilds it if it cannot be trusted, and begins a new epoch for what is written into it.
+/// Opens the index, and begins a new epoch for what is written into it. One that cannot be trusted is left for [`super::rebuild`].
 fn open_index(
     home: &Home,
     paths: &IndexPaths,
-    checkpoints: &Checkpoints,
+    checkpoints: &Arc<Checkpoints>,
     budgets: StoreBudgets,
     boot: &BootId,
 ) -> Result<(Index, InIndex)> {
     let manifest = checkpoints.manifest();
-    let begin = |id, store, applied| {
-        let epoch = checkpoints.begin_epoch(id)?;
-        let index = Index::new(home, id, epoch, store, budgets.bundle_cache_bytes());
-        bring_up_to_date(&index, checkpoints, applied)?;
-        let passing = InIndex::look(&index)?;
-        Ok((index, passing))
-    };
     let marker = Marker::read(home, &paths.marker).filter(|marker| marker.may_vouch(manifest.index, boot));
     if let Some(marker) = marker {
         // The store may write as soon as it is opened, so that a clean close vouches for it no longer.
         in_use(manifest.index, boot).publish(home, &paths.marker)?;
         if let Some((store, applied)) = trusted(home, paths, &manifest, budgets, (&marker, boot)) {
-            match begin(manifest.index, store, Some(applied)) {
+            let epoch = checkpoints.begin_epoch(manifest.index)?;
+            let index = Index::new(home, manifest.index, epoch, store, budgets.bundle_cache_bytes());
+            match bring_up_to_date(&index, checkpoints, applied).and_then(|()| InIndex::look(&index)) {
+                Ok(passing) => return Ok((index, passing)),
                 Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => {
-                    tracing::warn!(%error, "the metadata index cannot be brought up to date; it is rebuilt");
+                    tracing::warn!(%error, "the metadata index cannot be brought up to date; it is built anew");
                 }
-                begun => return begun,
+                Err(error) => return Err(error),
             }
         }
     }
     Marker::remove(home, &paths.marker)?;
-    let indexes = &home.environment.indexes;
-    indexes.destroy(&paths.index)?;
     let id = home.random_id();
-    let begun = begin(id, indexes.open(&paths.index, budgets.sled_cache_bytes())?, None)?;
-    in_use(id, boot).publish(home, &paths.marker)?;
-    Ok(begun)
+    let epoch = checkpoints.begin_epoch(id)?;
+    let stand_in = budgets.stand_in(checkpoints);
+    // What is wrong with the files is said as a start says it.
+    let passing = InIndex::look_in(stand_in.view()?.as_ref())?;
+    Ok((Index::without_store(home, (id, epoch), stand_in, budgets.bundle_cache_bytes()), passing))
 }
 
-/// Builds the index anew, in place of one that the disk had no room for: what sled holds in memory of it never gets to the disk. Its marker
-/// is gone already.
-pub(super) fn rebuild_index(parts: &Parts) -> Result<()> {
-    let Parts { home, checkpoints, budgets, .. } = parts;
-    let (paths, indexes) = (IndexPaths::below(&parts.directory), &home.environment.indexes);
-    // What is taken away gives its room back, but nothing should be taken away in vain: an index has some more bytes than the checkpoints.
-    let bytes: u64 = checkpoints.manifest().files.iter().map(|file| file.bytes).sum();
-    let free = home.disk.free_bytes(&parts.directory).unwrap_or(u64::MAX);
-    if free.saturating_add(indexes.stored_bytes(&paths.index)) < bytes.saturating_mul(2) {
-        return Err(Error::NoSpace);
-    }
-    let built = parts.index.rebuild(|id| {
-        indexes.destroy(&paths.index)?;
-        let store = indexes.open(&paths.index, budgets.sled_cache_bytes())?;
-        let index = Index::new(home, id, checkpoints.begin_epoch(id)?, store, 0);
-        fill(&index, parts)?;
-        let store = index.into_store().ok_or(Error::Invalid { what: "the index was closed" })?;
-        // From here on it is the new one that may be doubted. The marker of the old one is gone.
-        parts.index_doubted.store(false, Ordering::Release);
-        parts.index_incomplete.store(false, Ordering::Release);
-        Ok(store)
-    });
-    if let Err(error) = built {
-        if !matches!(error, Error::NoSpace) {
-            // Nobody tries again.
-            parts.index.give_up();
-        }
-        // What there is of it would keep the room that the next try looks for.
-        indexes.destroy(&paths.index)?;
-        return Err(error);
-    }
-    parts.vouch(&in_use(checkpoints.manifest().index, &parts.boot))
-}
-
-/// Fills an index with all that stands in the checkpoints.
-fn fill(index: &Index, parts: &Parts) -> Result<()> {
-    let closing = || Error::Halted { reason: "the file system is being closed".to_owned() };
-    loop {
-        let files = parts.checkpoints.manifest().files;
-        let entries = match parts.checkpoints.entries_after(None) {
-            Ok(entries) => entries,
-            // A merge replaced some of them before they were open.
-            Err(_) if !parts.checkpoints.has_files(&files) => continue,
-            Err(error) => return Err(error),
-        };
-        let covered = parts.checkpoints.covered();
-        return index.apply(
-            entries.map(|entry| if parts.signal.stopping() { Err(closing()) } else { entry }),
-            covered,
-        );
-    }
-}
-
-fn in_use(index: [u8; 16], boot: &BootId) -> Marker {
+pub(super) fn in_use(index: [u8; 16], boot: &BootId) -> Marker {
     Marker { index, state: MarkerState::InUse(boot.clone()) }
 }
 
-fn bring_up_to_date(index: &Index, checkpoints: &Checkpoints, applied: Option<Lsn>) -> Result<()> {
+fn bring_up_to_date(index: &Index, checkpoints: &Checkpoints, applied: Lsn) -> Result<()> {
     let covered = checkpoints.covered();
-    if applied == Some(covered) {
+    if applied == covered {
         return Ok(());
     }
-    tracing::info!(from = applied.map(|lsn| lsn.0), to = covered.0, "bringing the metadata index up to date");
-    index.apply(checkpoints.entries_after(applied)?, covered)
+    tracing::info!(from = applied.0, to = covered.0, "bringing the metadata index up to date");
+    let changes = checkpoints.changes_after(Some(applied))?;
+    let (changes, covered) = changes.ok_or_else(|| Error::corrupt("the index is older than the base"))?;
+    index.apply(changes, covered)
 }
 
 /// The index on the disk with the record up to which it is applied, if its marker vouches for it and the checkpoints can bring it up to
-/// date. Whatever is wrong with it, it is only rebuilt.
+/// date. Whatever is wrong with it, it is only built anew.
 fn trusted(
     home: &Home,
     paths: &IndexPaths,
@@ -205,7 +153,7 @@ fn trusted(
     let store = match home.environment.indexes.open(&paths.index, budgets.sled_cache_bytes()) {
         Ok(store) => store,
         Err(error) => {
-            tracing::warn!(%error, "the metadata index cannot be opened; it is rebuilt");
+            tracing::warn!(%error, "the metadata index cannot be opened; it is built anew");
             return None;
         }
     };
@@ -226,7 +174,7 @@ pub(super) fn close(parts: &Parts) -> Result<()> {
     let applied = parts.doubting(parts.index.applied());
     let paths = IndexPaths::below(&parts.directory);
     let closed = parts.completing(parts.index.close());
-    if parts.index_is_doubted() || parts.index_is_incomplete() {
+    if parts.index_is_doubted() || parts.rebuild.is_wanted() {
         return Ok(());
     }
     closed?;

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, StandIn};
 use super::fold::{Folding, Haste, Signal};
 use super::index::{BootId, Index, Marker};
 use super::merge::{Layer, Merge};
 use super::overlay::{Entry, Found, Overlay, Snapshot};
 use super::pace::{Fullness, Pace};
 use super::passing;
+use super::rebuild::{Rebuild, RebuildProgress};
 use super::recovery::{self, IndexPaths};
 use super::transaction::Transaction;
 use crate::disk::Disk;
@@ -60,6 +61,11 @@ impl StoreBudgets {
         self.index_cache_bytes - self.bundle_cache_bytes()
     }
 
+    /// The checkpoints in the place of the index, with the half of what it would have for opened bundles: the one that is built is there, too.
+    pub(super) fn stand_in(&self, checkpoints: &Arc<Checkpoints>) -> Arc<StandIn> {
+        Arc::new(StandIn::new(checkpoints, self.bundle_cache_bytes() / 2))
+    }
+
     pub(super) fn journal_file_bytes(&self) -> u64 {
         (self.journal_bytes / JOURNAL_FILES).max(JOURNAL_FILE_BYTES_MIN).next_multiple_of(4096)
     }
@@ -93,7 +99,8 @@ pub(super) struct Parts {
     pub(super) overlay: Overlay,
     pub(super) passing: passing::InIndex,
     pub(super) index: Index,
-    pub(super) checkpoints: Checkpoints,
+    pub(super) rebuild: Rebuild,
+    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) journal: Journal,
     pub(super) progress: Arc<Progress>,
     pub(super) signal: Arc<Signal>,
@@ -102,11 +109,11 @@ pub(super) struct Parts {
     pub(super) home: Home,
     pub(super) directory: PathBuf,
     pub(super) folding: Mutex<Option<Folding>>,
-    /// Set for good when the index failed.
+    /// Held from before a checkpoint is made until the index has it, too.
+    pub(super) fold: threads::Mutex<()>,
+    /// Set when the index failed, until it is built anew.
     pub(super) index_doubted: AtomicBool,
-    /// Set until an index that the disk had no room for is built anew.
-    pub(super) index_incomplete: AtomicBool,
-    /// Held while the marker of the index is written or removed.
+    /// Held while the marker of the index is written or removed, and while the index goes or comes.
     pub(super) marker: threads::Mutex<()>,
     pub(super) boot: BootId,
 }
@@ -233,15 +240,23 @@ impl Store {
         if reached >= wanted { Ok(reached) } else { Err(Error::NoSpace) }
     }
 
-    /// Waits until the index has what is being folded, but no longer than a few seconds.
+    /// Waits until the index has what is being folded, and is there, but no longer than a few seconds.
     pub(crate) async fn after_fold(&self) {
         let looks = FOLD_WAIT.as_millis() / FOLD_LOOK.as_millis();
         for _ in 0..looks {
-            if !self.parts.overlay.is_folding() {
+            if !self.parts.overlay.is_folding() && !self.parts.index_is_being_built() {
                 return;
             }
             tokio::time::sleep(FOLD_LOOK).await;
         }
+    }
+
+    /// Waits until the index is there; `false` if it cannot be built now.
+    pub(crate) async fn until_index_is_built(&self) -> bool {
+        while self.parts.index_is_being_built() {
+            tokio::time::sleep(FOLD_LOOK).await;
+        }
+        !self.parts.rebuild.is_wanted()
     }
 
     /// A checkpoint of all that is committed now, which the index has, too.
@@ -288,7 +303,7 @@ impl Store {
         self.parts.overlay.committed()
     }
 
-    /// Counts the starts; durable before anything of this start is.
+    /// Grows with each start, and when an index is built; durable before anything of this start is.
     pub(crate) fn epoch(&self) -> Epoch {
         self.parts.epoch
     }
@@ -303,6 +318,11 @@ impl Store {
             overlay_bytes_max: parts.budgets.overlay_bytes,
             checkpoint_bytes: parts.checkpoints.manifest().files.iter().map(|file| file.bytes).sum(),
         }
+    }
+
+    /// How far the building of the index is, if it is not there: metadata is read from the checkpoints then.
+    pub(crate) fn rebuilding(&self) -> Option<RebuildProgress> {
+        self.parts.rebuild.progress()
     }
 
     /// Accepts no more changes.
@@ -326,11 +346,11 @@ impl Store {
     /// What the disk is too full for, if anything.
     pub(crate) fn wants_space(&self) -> Option<&'static str> {
         let (parts, starved) = (&self.parts, |what| self.parts.progress.is_starved(what));
-        if parts.index_is_incomplete() {
-            return Some("the metadata index is built anew as soon as there is room");
-        }
         if starved(Starved::Writer) || starved(Starved::Fold) {
             return Some("changes are refused until there is room");
+        }
+        if parts.rebuild.lacks_room() {
+            return Some("the metadata index is built anew as soon as there is room");
         }
         let waits = starved(Starved::Journal) && !starved(Starved::Trim);
         waits.then_some("changes wait for journal files to be given back")
@@ -380,28 +400,33 @@ impl Parts {
     }
 
     /// Lets through what came of a write to the index. What sled could not write for want of space it does not write later: the index
-    /// has to be built anew.
+    /// has to be built anew, and the checkpoints are read until it is.
     pub(super) fn completing<T>(&self, said: Result<T>) -> Result<T> {
-        if matches!(said, Err(Error::NoSpace)) && !self.index_incomplete.swap(true, Ordering::AcqRel) {
-            tracing::warn!("the disk is full: the metadata index is built anew as soon as there is room");
-            let alone = self.marker.lock();
-            if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
-                tracing::error!(%error, "the index cannot be marked as incomplete");
-            }
-            drop(alone);
-            self.signal.poke();
+        if matches!(said, Err(Error::NoSpace)) {
+            self.let_index_go();
         }
         self.doubting(said)
     }
 
-    pub(super) fn index_is_incomplete(&self) -> bool {
-        self.index_incomplete.load(Ordering::Acquire)
+    fn let_index_go(&self) {
+        let alone = self.marker.lock();
+        if !self.rebuild.want() {
+            return;
+        }
+        let old = self.index.let_go(self.budgets.stand_in(&self.checkpoints));
+        if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
+            tracing::error!(%error, "the index cannot be marked as incomplete");
+        }
+        drop(alone);
+        // Which may take a while.
+        drop(old);
+        self.signal.poke();
     }
 
     /// Publishes a marker that vouches for the index, unless nothing may any more.
     pub(super) fn vouch(&self, marker: &Marker) -> Result<()> {
         let _alone = self.marker.lock();
-        if self.index_is_doubted() || self.index_is_incomplete() {
+        if self.index_is_doubted() || self.rebuild.is_wanted() {
             return Ok(());
         }
         marker.publish(&self.home, &IndexPaths::below(&self.directory).marker)
@@ -409,7 +434,8 @@ impl Parts {
 
     /// Nothing vouches for the index from now on.
     pub(super) fn doubt_index(&self, why: &str) {
-        if self.index_doubted.swap(true, Ordering::AcqRel) {
+        // Without an index it was the checkpoints that said so.
+        if self.index.is_away() || self.index_doubted.swap(true, Ordering::AcqRel) {
             return;
         }
         tracing::error!(why, "the metadata index is damaged; the next start builds it anew");
@@ -421,6 +447,10 @@ impl Parts {
 
     pub(super) fn index_is_doubted(&self) -> bool {
         self.index_doubted.load(Ordering::Acquire)
+    }
+
+    fn index_is_being_built(&self) -> bool {
+        self.rebuild.is_under_way() && self.progress.halted().is_none()
     }
 
     pub(super) fn over_budget(&self) -> bool {

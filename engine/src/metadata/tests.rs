@@ -6,6 +6,7 @@ mod damage;
 mod full_disk;
 mod gate;
 mod passing;
+mod rebuild;
 mod rot;
 pub(super) mod support;
 mod whole;

@@ -50,6 +50,7 @@ impl Volume {
                 piece_bytes: totals.piece_bytes,
                 orphans: self.store.scan_all(&(from, end))?.len() as u64,
                 dead_segments: self.dead_segments()?.len() as u64,
+                index_entries: self.store.rebuilding().map_or(0, |rebuild| rebuild.entries_left()),
             },
             requests: self.cold.requests(),
             keys: self.key_status()?,

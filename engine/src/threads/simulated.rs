@@ -347,18 +347,53 @@ impl Condvar {
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
 
+/// A lock that is held.
+#[derive(Debug)]
+pub(crate) struct Guard<'a, T> {
+    /// `None` only while it is dropped.
+    held: Option<MutexGuard<'a, T>>,
+    condition: usize,
+}
+
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Mutex(parking_lot::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        let Some((schedule, me)) = me() else { return self.0.lock() };
-        loop {
-            if let Some(guard) = self.0.try_lock() {
-                return guard;
-            }
-            schedule.give_way(me, Wait::Ready);
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        let condition = std::ptr::from_ref(self).addr();
+        let held = match me() {
+            None => self.0.lock(),
+            Some((schedule, me)) => loop {
+                if let Some(held) = self.0.try_lock() {
+                    break held;
+                }
+                schedule.give_way(me, Wait::On(condition, false));
+            },
+        };
+        Guard { held: Some(held), condition }
+    }
+}
+
+impl<T> std::ops::Deref for Guard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.held.as_ref().unwrap()
+    }
+}
+
+impl<T> std::ops::DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.held.as_mut().unwrap()
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        self.held = None;
+        if let Some(schedule) = current() {
+            schedule.notify(self.condition);
         }
     }
 }

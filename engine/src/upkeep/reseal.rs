@@ -89,7 +89,7 @@ impl Volume {
             };
         }
         match result {
-            // The store is away or the disk is full: nothing is lost by waiting.
+            // The store is away, the index is being built or the disk is full: nothing is lost by waiting.
             Err(Error::Unavailable { .. } | Error::NoSpace) => Ok(()),
             result => result,
         }

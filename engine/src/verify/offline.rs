@@ -109,9 +109,13 @@ pub(crate) async fn repair(
         }
     };
     let repaired = volume.repair(options, progress).await;
+    let done = match volume.store.until_index_is_built().await {
+        true => "build the metadata index anew",
+        false => "discard the metadata index: it is built anew when it can be",
+    };
     volume.shutdown().await?;
     let mut repaired = repaired?;
-    repaired.done.insert(0, "build the metadata index anew".to_owned());
+    repaired.done.insert(0, done.to_owned());
     Ok(repaired)
 }
 

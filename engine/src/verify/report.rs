@@ -54,7 +54,7 @@ pub struct VerifyReport {
     pub more: u64,
     /// What was looked at.
     pub checked: Checked,
-    /// What changed too fast to be judged beside traffic, in sentences; nothing is known to be wrong with it.
+    /// What changed too fast to be judged beside traffic, or was not there yet, in sentences; nothing is known to be wrong with it.
     pub unsettled: Vec<String>,
     /// What could not be read, in sentences: whether it is whole is not known.
     pub unread: Vec<String>,
@@ -166,8 +166,8 @@ impl Problem {
                 "restore the file system from a backup, or copy out what can still be read"
             }
             Problem::FileDamaged { .. } => {
-                "put the file back from a backup of the data directory; as long as the server runs, what it has in memory is whole: \
-                 copy out what matters before it is stopped"
+                "put the file back from a backup of the data directory; as long as the server runs, what it has in memory and in the metadata \
+                 index is whole: copy out what matters before it is stopped"
             }
             Problem::MarkerDamaged { .. } => "nothing need be done: the next start builds the index anew",
             Problem::GarbageDamaged { .. } => {

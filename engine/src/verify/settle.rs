@@ -34,7 +34,14 @@ pub(super) fn structure(
     match result {
         Err(Error::Corrupt { what }) => {
             let mut found = Found::new(options.findings_max);
-            found.add(Problem::IndexUnreadable { what }, Vec::new());
+            let problem = match site.live {
+                // The checkpoints are read in its place.
+                Some(volume) if volume.store.rebuilding().is_some() => {
+                    Problem::FileDamaged { path: volume.store.place().1.join("checkpoint"), what }
+                }
+                _ => Problem::IndexUnreadable { what },
+            };
+            found.add(problem, Vec::new());
             Ok(found)
         }
         result => result,

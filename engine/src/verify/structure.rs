@@ -116,7 +116,8 @@ impl Found {
     /// What rests on an index that cannot be read cannot be looked at. That was reported, and does not keep the rest from being so.
     pub(super) fn excuse(&mut self, looked: Result<()>) -> Result<()> {
         let mut problems = self.suspicions.iter().map(|suspicion| &suspicion.problem);
-        let unreadable = problems.any(|problem| matches!(problem, Problem::IndexUnreadable { .. }));
+        let unreadable = problems
+            .any(|problem| matches!(problem, Problem::IndexUnreadable { .. } | Problem::FileDamaged { .. }));
         match looked {
             Err(Error::Corrupt { what }) if unreadable => {
                 self.unsettled

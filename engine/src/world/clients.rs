@@ -134,8 +134,8 @@ impl Client<'_> {
             ErrorKind::Refused if expected => Ok(Next::GoOn),
             ErrorKind::Fatal if halted => Ok(Next::End),
             ErrorKind::NoSpace if self.trouble.full || halted => Ok(Next::GoOn),
-            // Of the object store, or of the index.
-            ErrorKind::Retry(_) if self.trouble.storm || self.trouble.full => Ok(Next::GoOn),
+            // Of the object store.
+            ErrorKind::Retry(_) if self.trouble.storm => Ok(Next::GoOn),
             _ => lost(format!("an operation failed: {error:?}")),
         }
     }

@@ -150,8 +150,8 @@ done by this command, which then needs the same settings as the server: key, and
 and TIDEFS_ENDPOINT). It changes nothing then unless --repair is given.
 
 The metadata index is read and compared with the checkpoints only by a server, since opening it writes to it. Without one --repair
-discards it, whatever is found: it is built anew from checkpoints and journal, at the next start at the latest. If one of these is
-damaged, such a repair changes nothing.
+discards it, whatever is found: it is built anew from checkpoints and journal, after the next start at the latest. If one of these is
+damaged, such a repair changes nothing. While a server builds it anew it is not compared, which is said (`not judged`).
 
 What is found: `damage` (data or names are lost: the files are named), `counter` (a derived number is wrong), `leak` (space
 is taken for nothing), `notice` (bytes of no use are not as they were written: after a crash that is as it should be, else

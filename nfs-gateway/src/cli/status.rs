@@ -37,12 +37,16 @@ fn table(status: &FileSystemStatus) -> String {
     let tiers = numbers(&["TIER", "FILES", "SIZE", "STORED", "SEGMENTS"], tiers.collect());
     let backlog = &engine.backlog;
     let requests = &engine.requests;
+    let index = match backlog.index_entries {
+        0 => String::new(),
+        entries => format!(", {entries} entries of the metadata index"),
+    };
     let mut rows = vec![
         ("journal", format!("{} of {}", bytes(engine.journal.bytes), bytes(engine.journal.bytes_max))),
         (
             "backlog",
             format!(
-                "{} unflushed, {} in pieces, {} removed files, {} dead segments",
+                "{} unflushed, {} in pieces, {} removed files, {} dead segments{index}",
                 bytes(backlog.unflushed_bytes),
                 bytes(backlog.piece_bytes),
                 backlog.orphans,

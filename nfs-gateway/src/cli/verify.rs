@@ -210,7 +210,12 @@ mod tests {
         let settings = Settings::load(layer, &surroundings).unwrap();
         let open = crate::serve::open_options(&settings, Environment::system()).unwrap();
         let id = FileSystem::make(&settings.data, &open).unwrap();
-        FileSystem::open(&settings.data, id, open).await.unwrap().shutdown().await.unwrap();
+        let file_system = FileSystem::open(&settings.data, id, open).await.unwrap();
+        // A close does not wait for the index to be built.
+        while file_system.status().unwrap().backlog.index_entries > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        file_system.shutdown().await.unwrap();
         let marker = settings.data.join(id.to_string()).join("index.marker");
 
         let deep = VerifyRequest { deep: true, ..VerifyRequest::default() };

@@ -50,6 +50,10 @@ impl Server {
         let id = FileSystem::list(&data).unwrap()[0];
         let options = OpenOptions { environment, ..options(&directory) };
         let file_system = FileSystem::open(&data, id, options).await.unwrap();
+        // Nothing changes by itself when it is copied.
+        while file_system.status().unwrap().backlog.index_entries > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let choices = ServerOptions {

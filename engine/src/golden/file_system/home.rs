@@ -74,7 +74,11 @@ impl Home {
         loop {
             match FileSystem::open(&self.data(), self.id, options.clone()).await {
                 Err(Error::Open(OpenError::InUse { .. })) => tokio::task::yield_now().await,
-                opened => return opened.unwrap(),
+                opened => {
+                    let fs = opened.unwrap();
+                    assert!(fs.volume().store.until_index_is_built().await);
+                    return fs;
+                }
             }
         }
     }

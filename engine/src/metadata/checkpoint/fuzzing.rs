@@ -4,11 +4,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::Kind;
-use super::file::{self, ChunkKind, Footer};
+use super::file::{self, ChunkKind, Footer, Tree};
 use super::manifest::{self, FileEntry, Manifest};
-use super::reader::CheckpointReader;
+use super::reader::CheckpointFile;
+use super::tree::{self, ChunkPlace, TreeBuilder};
 use super::writer::{self, ChunkWriter};
+use super::{CheckpointView, Kind};
 use crate::KeyGeneration;
 use crate::codec::{Reader, Writer};
 use crate::fuzzing::input::{Input, damages};
@@ -23,6 +24,7 @@ pub(crate) const DECODERS: &[Decoder] = &[
     Decoder { name: "manifest-file", run: manifest_file, seeds: manifest_file_seeds },
     Decoder { name: "checkpoint-chunk-header", run: chunk_header, seeds: chunk_header_seeds },
     Decoder { name: "checkpoint-footer", run: footer, seeds: footer_seeds },
+    Decoder { name: "checkpoint-node", run: node, seeds: node_seeds },
     Decoder { name: "checkpoint-chunk", run: chunk, seeds: chunk_seeds },
     Decoder { name: "checkpoint-file", run: checkpoint_file, seeds: || vec![genuine_file().1] },
     Decoder { name: "checkpoint-damage", run: damage, seeds: damages },
@@ -72,7 +74,8 @@ fn chunk_header(data: &[u8]) {
 }
 
 fn chunk_header_seeds() -> Vec<Vec<u8>> {
-    vec![file::encode_chunk_header(ChunkKind::Entries, 70), file::encode_chunk_header(ChunkKind::Footer, 16)]
+    let kinds = [(ChunkKind::Entries, 70), (ChunkKind::Footer, 32), (ChunkKind::Node, 90)];
+    kinds.map(|(kind, bytes)| file::encode_chunk_header(kind, bytes)).to_vec()
 }
 
 fn footer(data: &[u8]) {
@@ -82,7 +85,29 @@ fn footer(data: &[u8]) {
 }
 
 fn footer_seeds() -> Vec<Vec<u8>> {
-    vec![Footer { entries: 3, chunks: 1 }.encode()]
+    let root = Tree::Root(ChunkPlace { number: 0, offset: 63 });
+    let trees = [Tree::Unknown, Tree::Empty, root];
+    trees.map(|tree| Footer { entries: 3, chunks: 1, tree }.encode()).to_vec()
+}
+
+/// A node of any content: whatever it leads to is among its children.
+fn node(data: &[u8]) {
+    let (first, last) = (tree::child_for(data, b""), tree::child_for(data, &[0xff; 300]));
+    let Ok(found) = tree::child_for(data, b"key-2") else { return };
+    assert!(first.is_ok());
+    let (number, offset) = (found.number.to_be_bytes(), found.offset.to_be_bytes());
+    let child = [number, offset].concat();
+    assert!(data.windows(child.len()).any(|window| window == child));
+    assert!(last.is_err() || data.len() > 16);
+}
+
+fn node_seeds() -> Vec<Vec<u8>> {
+    let mut tree = TreeBuilder::default();
+    for number in 0..3 {
+        let first = Bytes::from(format!("key-{number}").into_bytes());
+        tree.entries(&first, ChunkPlace { number, offset: 63 + number * 100 });
+    }
+    tree.last().into_iter().map(|node| node.content).collect()
 }
 
 fn planned() -> FileEntry {
@@ -108,11 +133,11 @@ fn genuine_file() -> (FileEntry, Vec<u8>) {
 fn read(expected: &FileEntry, bytes: &[u8]) -> (Vec<Entry>, bool) {
     let directory = Path::new(DIRECTORY);
     let disk = MemoryDisk::with(&directory.join(expected.name()), bytes);
-    let Ok(reader) = CheckpointReader::open(&home(&disk), directory, expected) else {
+    let Ok(file) = CheckpointFile::open(&home(&disk), directory, expected) else {
         return (Vec::new(), false);
     };
     let (mut entries, mut whole) = (Vec::new(), true);
-    for entry in reader {
+    for entry in file.entries() {
         match entry {
             Ok(entry) => entries.push(entry),
             Err(_) => whole = false,
@@ -126,14 +151,13 @@ fn chunk(data: &[u8]) {
     let (disk, path) = (MemoryDisk::default(), Path::new(DIRECTORY).join(planned().name()));
     let home = home(&disk);
     let mut chunks = must(ChunkWriter::create(&home, &path, &planned()));
-    must(chunks.write(ChunkKind::Entries, data.to_vec()));
+    must(chunks.entries_chunk(&first_key(data), data.to_vec()));
     let mut reader = Reader::new(data);
     let mut entries = 0;
     while decode_change(&mut reader).is_ok() {
         entries += 1;
     }
-    must(chunks.write(ChunkKind::Footer, Footer { entries, chunks: chunks.next_chunk }.encode()));
-    let bytes = must(chunks.finish());
+    let bytes = must(chunks.finish(entries));
     let (found, whole) = read(&FileEntry { bytes, entries, ..planned() }, &disk.bytes(&path));
     assert!(found.is_sorted_by(|one, other| one.0 < other.0));
     let mut again = Writer::new();
@@ -144,6 +168,11 @@ fn chunk(data: &[u8]) {
     assert!(!whole || again.as_slice() == data);
 }
 
+fn first_key(entries: &[u8]) -> Bytes {
+    let first = decode_change(&mut Reader::new(entries));
+    first.map_or_else(|_| Bytes::new(), |(key, _)| Bytes::copy_from_slice(key))
+}
+
 fn chunk_seeds() -> Vec<Vec<u8>> {
     let mut content = Writer::new();
     for (key, value) in genuine_entries() {
@@ -152,8 +181,21 @@ fn chunk_seeds() -> Vec<Vec<u8>> {
     vec![Vec::new(), content.into_vec()]
 }
 
+/// What is found key by key, through the tree: right, or an error.
+fn look_up(expected: &FileEntry, bytes: &[u8]) {
+    let directory = Path::new(DIRECTORY);
+    let disk = MemoryDisk::with(&directory.join(expected.name()), bytes);
+    let Ok(view) = CheckpointView::open(&home(&disk), directory, &[*expected], None, None) else { return };
+    for (key, value) in genuine_entries() {
+        if let Ok(found) = view.get(&key) {
+            assert_eq!(found, value);
+        }
+    }
+}
+
 fn check_file(bytes: &[u8]) {
     let (expected, genuine) = genuine_file();
+    look_up(&expected, bytes);
     let (entries, whole) = read(&expected, bytes);
     assert!(genuine_entries().starts_with(&entries));
     // The length is known, so that bytes behind the end are not looked at.

@@ -5,16 +5,17 @@ use std::path::Path;
 use ::golden::Format;
 use bytes::Bytes;
 
-use super::Kind;
 use super::manifest::{self, FileEntry, Manifest};
-use super::reader::CheckpointReader;
-use super::writer;
+use super::reader::CheckpointFile;
+use super::{CheckpointView, Kind, writer};
 use crate::fuzzing::memory::MemoryDisk;
 use crate::golden::fixed::{home, ring};
 use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::metadata::overlay::Entry;
 
 pub(crate) const FORMATS: &[Format] = &[
+    Format { name: "checkpoint-base-1", write: None, read: |stored| read(Kind::Base, stored) },
+    Format { name: "checkpoint-delta-1", write: None, read: |stored| read(Kind::Delta, stored) },
     Format { name: "checkpoint-base", write: Some(|| write(Kind::Base)), read: |s| read(Kind::Base, s) },
     Format { name: "checkpoint-delta", write: Some(|| write(Kind::Delta)), read: |s| read(Kind::Delta, s) },
     Format { name: "checkpoint-manifest", write: Some(write_manifest), read: read_manifest },
@@ -58,8 +59,14 @@ fn entry(kind: Kind, bytes: usize) -> FileEntry {
 fn read(kind: Kind, stored: &[u8]) {
     let (directory, expected) = (Path::new(DIRECTORY), entry(kind, stored.len()));
     let disk = MemoryDisk::with(&directory.join(expected.name()), stored);
-    let reader = CheckpointReader::open(&home(disk, ring()), directory, &expected).unwrap();
-    assert_eq!(reader.map(Result::unwrap).collect::<Vec<_>>(), entries(kind));
+    let home = home(disk, ring());
+    let file = CheckpointFile::open(&home, directory, &expected).unwrap();
+    assert_eq!(file.entries().map(Result::unwrap).collect::<Vec<_>>(), entries(kind));
+    let view = CheckpointView::open(&home, directory, &[expected], None, None).unwrap();
+    for (key, value) in entries(kind) {
+        assert_eq!(view.get(&key).unwrap(), value);
+    }
+    assert_eq!(view.get(b"aa").unwrap(), None);
 }
 
 fn manifest() -> Manifest {

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{self, ChunkKind, Footer};
+use bytes::Bytes;
+
+use super::file::{self, ChunkKind, FOOTER_COUNTER, Footer, Tree, VERSION};
 use super::manifest::FileEntry;
+use super::tree::{ChunkPlace, Node, TreeBuilder};
 use crate::broken::{Broken, broken};
 use crate::codec::Writer;
 use crate::disk::{DiskFile, OpenHow, sync_parent};
@@ -23,25 +26,28 @@ pub(super) fn write(
     entries: impl Iterator<Item = Result<Entry>>,
 ) -> Result<FileEntry> {
     let mut chunks = ChunkWriter::create(home, path, &planned)?;
-    let mut pending = Writer::with_capacity(CHECKPOINT_CHUNK_BYTES * 2);
+    let mut pending = Pending::default();
     let mut count = 0;
     for entry in entries {
         let (key, value) = entry?;
-        encode_change(&mut pending, &key, value.as_ref());
+        encode_change(&mut pending.content, &key, value.as_ref());
+        pending.first.get_or_insert(key);
         count += 1;
-        if pending.len() >= CHECKPOINT_CHUNK_BYTES {
-            let full = std::mem::replace(&mut pending, Writer::with_capacity(CHECKPOINT_CHUNK_BYTES * 2));
-            chunks.write(ChunkKind::Entries, full.into_vec())?;
+        if pending.content.len() >= CHECKPOINT_CHUNK_BYTES {
+            chunks.entries(&mut pending)?;
         }
     }
-    if pending.len() > 0 {
-        chunks.write(ChunkKind::Entries, pending.into_vec())?;
-    }
-    let footer = Footer { entries: count, chunks: chunks.next_chunk };
-    chunks.write(ChunkKind::Footer, footer.encode())?;
-    let bytes = chunks.finish()?;
+    chunks.entries(&mut pending)?;
+    let bytes = chunks.finish(count)?;
     sync_parent(home.disk.as_ref(), path)?;
     Ok(FileEntry { bytes, entries: count, ..planned })
+}
+
+/// Entries that become a chunk.
+#[derive(Default)]
+struct Pending {
+    first: Option<Bytes>,
+    content: Writer,
 }
 
 pub(super) struct ChunkWriter<'a> {
@@ -51,7 +57,8 @@ pub(super) struct ChunkWriter<'a> {
     header: Vec<u8>,
     offset: u64,
     synced: u64,
-    pub(super) next_chunk: u64,
+    next_chunk: u64,
+    tree: TreeBuilder,
 }
 
 impl<'a> ChunkWriter<'a> {
@@ -61,18 +68,57 @@ impl<'a> ChunkWriter<'a> {
         let file = home.disk.open(path, OpenHow::CreateNew).map_err(Error::io("cannot create", path))?;
         let header = planned.header();
         let key = header.sealing_key(home, path)?;
-        let header = header.encode(home);
+        let header = header.encode(home, VERSION);
         file.write_all_at(&header, 0).map_err(Error::io("cannot write", path))?;
         let offset = header.len() as u64;
-        Ok(ChunkWriter { path, file, key, header, offset, synced: 0, next_chunk: 0 })
+        let tree = TreeBuilder::default();
+        Ok(ChunkWriter { path, file, key, header, offset, synced: 0, next_chunk: 0, tree })
     }
 
-    pub(super) fn write(&mut self, kind: ChunkKind, mut content: Vec<u8>) -> Result<()> {
+    /// Writes the entries, if there are any, and the nodes that are full with them.
+    fn entries(&mut self, pending: &mut Pending) -> Result<()> {
+        let Some(first) = pending.first.take() else { return Ok(()) };
+        let next = Writer::with_capacity(CHECKPOINT_CHUNK_BYTES * 2);
+        let content = std::mem::replace(&mut pending.content, next);
+        self.entries_chunk(&first, content.into_vec())
+    }
+
+    pub(super) fn entries_chunk(&mut self, first: &Bytes, content: Vec<u8>) -> Result<()> {
+        let place = self.write(ChunkKind::Entries, content)?;
+        self.tree.entries(first, place);
+        while let Some(node) = self.tree.full() {
+            self.node(node)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, mut node: Node) -> Result<()> {
+        let place = self.write(ChunkKind::Node, std::mem::take(&mut node.content))?;
+        self.tree.node(&node, place);
+        Ok(())
+    }
+
+    /// Writes a chunk; returns where.
+    fn write(&mut self, kind: ChunkKind, content: Vec<u8>) -> Result<ChunkPlace> {
+        let counter = match kind {
+            ChunkKind::Entries | ChunkKind::Node => self.next_chunk,
+            ChunkKind::Footer => FOOTER_COUNTER,
+        };
+        self.write_sealed_with(counter, kind, content)
+    }
+
+    fn write_sealed_with(
+        &mut self,
+        counter: u64,
+        kind: ChunkKind,
+        mut content: Vec<u8>,
+    ) -> Result<ChunkPlace> {
+        let place = ChunkPlace { number: self.next_chunk, offset: self.offset };
         let too_large = Error::Invalid { what: "a checkpoint chunk of more than 4 GiB" };
         let length = u32::try_from(content.len()).map_err(|_| too_large)?;
         let mut chunk = file::encode_chunk_header(kind, length);
         let bound = [self.header.as_slice(), chunk.as_slice()].concat();
-        self.key.seal(self.next_chunk, &bound, &mut content)?;
+        self.key.seal(counter, &bound, &mut content)?;
         chunk.append(&mut content);
         self.file.write_all_at(&chunk, self.offset).map_err(Error::io("cannot write", self.path))?;
         self.offset += chunk.len() as u64;
@@ -80,7 +126,7 @@ impl<'a> ChunkWriter<'a> {
         if self.offset - self.synced >= SYNC_BYTES {
             self.sync()?;
         }
-        Ok(())
+        Ok(place)
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -88,10 +134,42 @@ impl<'a> ChunkWriter<'a> {
         self.file.sync_data().map_err(Error::io("cannot sync", self.path))
     }
 
-    pub(super) fn finish(self) -> Result<u64> {
+    /// Ends the tree and the file, and makes it durable; returns its length.
+    pub(super) fn finish(mut self, entries: u64) -> Result<u64> {
+        while let Some(node) = self.tree.last() {
+            self.node(node)?;
+        }
+        let tree = self.tree.root().map_or(Tree::Empty, Tree::Root);
+        let footer = Footer { entries, chunks: self.next_chunk, tree };
+        self.write(ChunkKind::Footer, footer.encode())?;
         if !broken(Broken::CheckpointNotSynced) {
             self.file.sync_data().map_err(Error::io("cannot sync", self.path))?;
         }
         Ok(self.offset)
     }
+}
+
+/// As the first version wrote a file: without a tree.
+#[cfg(test)]
+pub(super) fn write_without_tree(
+    home: &Home,
+    path: &Path,
+    planned: FileEntry,
+    chunks: &[Vec<Entry>],
+) -> Result<FileEntry> {
+    let mut writer = ChunkWriter::create(home, path, &planned)?;
+    writer.header = planned.header().encode(home, 1);
+    writer.file.write_all_at(&writer.header, 0).map_err(Error::io("cannot write", path))?;
+    let mut entries = 0;
+    for chunk in chunks {
+        let mut content = Writer::new();
+        for (key, value) in chunk {
+            encode_change(&mut content, key, value.as_ref());
+            entries += 1;
+        }
+        writer.write(ChunkKind::Entries, content.into_vec())?;
+    }
+    let footer = Footer { entries, chunks: writer.next_chunk, tree: Tree::Unknown };
+    writer.write_sealed_with(writer.next_chunk, ChunkKind::Footer, footer.encode())?;
+    Ok(FileEntry { bytes: writer.offset, entries, ..planned })
 }

@@ -34,8 +34,9 @@ use crate::home::Home;
 use crate::identity::{Epoch, KeyGeneration, Lsn};
 use crate::keys::SealingKey;
 use crate::limits::{INDEX_BATCH_BYTES, INDEX_BATCH_ENTRIES};
+use crate::metadata::checkpoint::StandIn;
 
-/// When to ask again for what cannot be read before the index is there.
+/// When to ask again for what cannot be done before the index is there.
 const REBUILD_RETRY: Duration = Duration::from_secs(1);
 
 const APPLIED_KEY: &[u8] = b"";
@@ -97,29 +98,32 @@ pub(super) struct Pages {
     counter: AtomicU64,
     keys: RwLock<BTreeMap<(KeyGeneration, Epoch), Arc<SealingKey>>>,
     store: RwLock<Held>,
+    /// Values that were written by whoever built the store.
+    written_before: AtomicU64,
     /// The last number that was given out, once it is known.
     last: Mutex<Option<PageNumber>>,
 }
 
 /// What holds the values.
-enum Held {
+pub(super) enum Held {
     Store(Box<dyn MetaStore>),
-    /// It is being built anew; or was, until the disk had no room for it.
-    Rebuilding,
+    /// There is no store yet, or not any more: what it would hold is looked for where it would be built from.
+    StandIn(Arc<StandIn>),
     /// For good, and why.
     Ended(&'static str),
 }
 
 impl Pages {
     /// Each (id, epoch) is used once for writing, so that the counters begin at 0.
-    pub(super) fn new(home: &Home, id: [u8; 16], epoch: Epoch, store: Box<dyn MetaStore>) -> Self {
+    pub(super) fn new(home: &Home, id: [u8; 16], epoch: Epoch, held: Held) -> Self {
         Pages {
             home: home.clone(),
             id,
             epoch,
             counter: AtomicU64::new(0),
             keys: RwLock::default(),
-            store: RwLock::new(Held::Store(store)),
+            store: RwLock::new(held),
+            written_before: AtomicU64::new(0),
             last: Mutex::new(None),
         }
     }
@@ -250,22 +254,28 @@ impl Pages {
         Ok(())
     }
 
-    /// Nobody waits any more for an index that was to be built anew.
-    pub(super) fn give_up(&self) {
-        *self.store.write() = Held::Ended("the metadata index could not be built anew; a restart does it");
-    }
-
-    /// Lets go of the store for another one, or for none while that is built. Nobody may be about to keep what the old one holds.
-    pub(super) fn replace(&self, store: Option<Box<dyn MetaStore>>) {
-        let held = store.map_or(Held::Rebuilding, Held::Store);
+    /// Lets go of the store for something else. Nobody may be about to keep what the old one holds.
+    pub(super) fn replace(&self, held: Held) -> Held {
         *self.last.lock() = None;
-        let old = std::mem::replace(&mut *self.store.write(), held);
-        drop(old);
+        std::mem::replace(&mut *self.store.write(), held)
     }
 
-    /// How many values were written since it was opened.
+    /// Where to look instead, if there is no store.
+    pub(super) fn stand_in(&self) -> Option<Arc<StandIn>> {
+        match &*self.store.read() {
+            Held::StandIn(stand_in) => Some(Arc::clone(stand_in)),
+            Held::Store(_) | Held::Ended(_) => None,
+        }
+    }
+
+    /// How many values were written since the store was opened.
     pub(super) fn written(&self) -> u64 {
-        self.counter.load(Ordering::Relaxed)
+        self.counter.load(Ordering::Relaxed) + self.written_before.load(Ordering::Relaxed)
+    }
+
+    /// So many were written by whoever built the store.
+    pub(super) fn count_written_before(&self, values: u64) {
+        self.written_before.fetch_add(values, Ordering::Relaxed);
     }
 
     /// How many pages there are.
@@ -285,15 +295,15 @@ impl Pages {
     pub(super) fn into_store(self) -> Option<Box<dyn MetaStore>> {
         match self.store.into_inner() {
             Held::Store(store) => Some(store),
-            Held::Rebuilding | Held::Ended(_) => None,
+            Held::StandIn(_) | Held::Ended(_) => None,
         }
     }
 
     fn with<T>(&self, with: impl FnOnce(&dyn MetaStore) -> Result<T>) -> Result<T> {
         match &*self.store.read() {
             Held::Store(store) => with(store.as_ref()),
-            Held::Rebuilding => Err(Error::Unavailable {
-                reason: "the metadata index waits for space on the disk to be built anew".to_owned(),
+            Held::StandIn(_) => Err(Error::Unavailable {
+                reason: "the metadata index is being built anew".to_owned(),
                 retry_after: REBUILD_RETRY,
             }),
             Held::Ended(reason) => Err(Error::Halted { reason: (*reason).to_owned() }),

@@ -64,15 +64,6 @@ impl Indexes for SledIndexes {
         sync_tree(directory)
     }
 
-    fn stored_bytes(&self, directory: &Path) -> u64 {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.metadata().ok())
-            .filter(|found| found.is_file())
-            .map(|found| found.len())
-            .sum()
-    }
-
     fn destroy(&self, directory: &Path) -> Result<()> {
         let removed = match std::fs::symlink_metadata(directory) {
             Ok(found) if found.is_dir() => std::fs::remove_dir_all(directory),

@@ -7,6 +7,8 @@
 //! Pages are cached by the ranges that they cover, each level by itself, so that a step down is mostly a look into memory: of a look-up
 //! only the leaf is read from the store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use parking_lot::RwLock;
 
@@ -14,12 +16,13 @@ use super::MetaStore;
 use super::branch::{self, Level};
 use super::bundle::{self, LOWEST, Row};
 use super::cache::BundleCache;
-use super::pages::{PageChange, PageNumber, Pages, Resealed};
+use super::pages::{Held, PageChange, PageNumber, Pages, Resealed};
 use super::range::Rows;
 use super::rewrite::Rewrite;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::identity::{Epoch, KeyGeneration, Lsn};
+use crate::metadata::checkpoint::StandIn;
 use crate::metadata::overlay::Entry;
 use crate::records::key;
 
@@ -43,6 +46,16 @@ pub(crate) struct Index {
 pub(super) struct Root {
     pub(super) level: u8,
     pub(super) content: Bytes,
+}
+
+/// Where a key is looked for.
+enum Place {
+    /// With its lower bound.
+    Leaf {
+        lower: Bytes,
+        content: Bytes,
+    },
+    StandIn(Arc<StandIn>),
 }
 
 /// A page, as the branch above it has it.
@@ -71,6 +84,20 @@ impl Index {
         store: Box<dyn MetaStore>,
         cache_bytes: u64,
     ) -> Self {
+        Self::holding(Held::Store(store), home, (id, epoch), cache_bytes)
+    }
+
+    /// The same without a store: until it gets one, the checkpoints are read instead.
+    pub(crate) fn without_store(
+        home: &Home,
+        (id, epoch): ([u8; 16], Epoch),
+        stand_in: Arc<StandIn>,
+        cache_bytes: u64,
+    ) -> Self {
+        Self::holding(Held::StandIn(stand_in), home, (id, epoch), cache_bytes)
+    }
+
+    fn holding(held: Held, home: &Home, (id, epoch): ([u8; 16], Epoch), cache_bytes: u64) -> Self {
         let mut left = cache_bytes;
         let caches = std::array::from_fn(|level| {
             // There are a hundred times fewer pages on each level than on the one below it, but they are asked for much more.
@@ -78,24 +105,33 @@ impl Index {
             left -= share;
             BundleCache::new(if level == 0 { share } else { share.max(BRANCHES_KEPT_BYTES) })
         });
-        let pages = Pages::new(home, id, epoch, store);
+        let pages = Pages::new(home, id, epoch, held);
         Index { pages, layout: RwLock::default(), root: RwLock::default(), caches }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        let (_, content) = self.leaf(key)?.ok_or_else(hollow)?;
-        Ok(bundle::find(&content, key)?)
+        match self.place(key)? {
+            Place::Leaf { content, .. } => Ok(bundle::find(&content, key)?),
+            Place::StandIn(stand_in) => stand_in.get(key),
+        }
     }
 
     /// The last entry from one key up to another, which may be it.
     pub(crate) fn last(&self, from: &[u8], upto: &[u8]) -> Result<Option<Row>> {
-        let (lower, content) = self.leaf(upto)?.ok_or_else(hollow)?;
+        let (lower, content) = match self.place(upto)? {
+            Place::Leaf { lower, content } => (lower, content),
+            Place::StandIn(stand_in) => return stand_in.last(from, upto),
+        };
         match bundle::last(&content, upto)? {
             Some(row) => Ok(Some(row).filter(|(key, _)| key.as_ref() >= from)),
             None if lower.as_ref() <= from => Ok(None),
             None => self.with_range(from, &key::after(upto), |rows| {
-                let last = rows.last().transpose()?;
-                Ok(last.and_then(|(key, value)| Some((key, value?))))
+                let mut last = None;
+                for row in rows {
+                    let (key, value) = row?;
+                    last = value.map(|value| (key, value)).or(last);
+                }
+                Ok(last)
             }),
         }
     }
@@ -108,28 +144,35 @@ impl Index {
         with: impl FnOnce(Box<dyn Iterator<Item = Result<Entry>> + '_>) -> Result<T>,
     ) -> Result<T> {
         let from = from.max(LOWEST);
-        let _layout = self.layout.read();
-        let (_, content) = self.cached_or_kept(from)?.ok_or_else(hollow)?;
+        let layout = self.layout.read();
+        let content = match self.place_in_layout(from)? {
+            Place::Leaf { content, .. } => content,
+            Place::StandIn(stand_in) => {
+                drop(layout);
+                return stand_in.with_range(from, to, with);
+            }
+        };
         let rows = Rows::new(self, content, from, to)?;
         with(Box::new(rows.map(|row| row.map(|(key, value)| (key, Some(value))))))
     }
 
-    /// The leaf that covers a key, which is kept: its lower bound, and its content.
-    fn leaf(&self, key: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
-        if let Some(found) = self.cached(0, key) {
-            return Ok(Some(found));
+    /// Where a key would be. A leaf is kept.
+    fn place(&self, key: &[u8]) -> Result<Place> {
+        if let Some((lower, content)) = self.cached(0, key) {
+            return Ok(Place::Leaf { lower, content });
         }
         let _layout = self.layout.read();
-        self.cached_or_kept(key)
+        self.place_in_layout(key)
     }
 
     /// The same for somebody who has the layout's lock: what is loaded must not be replaced before it is kept.
-    fn cached_or_kept(&self, key: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
-        let found = self.find(0, key)?;
-        if let Some((lower, content)) = &found {
-            self.keep(0, lower, content);
+    fn place_in_layout(&self, key: &[u8]) -> Result<Place> {
+        if let Some(stand_in) = self.pages.stand_in() {
+            return Ok(Place::StandIn(stand_in));
         }
-        Ok(found)
+        let (lower, content) = self.find(0, key)?.ok_or_else(hollow)?;
+        self.keep(0, &lower, &content);
+        Ok(Place::Leaf { lower, content })
     }
 
     /// The leaf that covers a key.
@@ -280,30 +323,47 @@ impl Index {
         Ok(())
     }
 
-    /// Lets go of the store for one that `build` makes: with the same id, and an epoch of its own. Whoever reads before it is there is told
-    /// to come again.
-    pub(crate) fn rebuild(&self, build: impl FnOnce([u8; 16]) -> Result<Box<dyn MetaStore>>) -> Result<()> {
-        self.replace(None);
-        let store = build(self.pages.id())?;
-        self.replace(Some(store));
-        Ok(())
+    /// Whether there is no store, so that the checkpoints are read instead.
+    pub(crate) fn is_away(&self) -> bool {
+        self.pages.stand_in().is_some()
     }
 
-    /// Says to whoever reads that an index that was to be built anew does not come.
-    pub(crate) fn give_up(&self) {
-        self.pages.give_up();
+    /// Lets go of the store: the checkpoints are read instead, which have all that was applied.
+    pub(crate) fn let_go(&self, stand_in: Arc<StandIn>) -> Option<Box<dyn MetaStore>> {
+        match self.replace(Held::StandIn(stand_in)) {
+            Held::Store(store) => Some(store),
+            Held::StandIn(_) | Held::Ended(_) => None,
+        }
     }
 
-    /// Nobody may be about to keep a page of the old one.
-    fn replace(&self, store: Option<Box<dyn MetaStore>>) {
+    /// Has whoever stands in for the store, if somebody does, let go of files that a merge replaced.
+    pub(crate) fn refresh_stand_in(&self) -> Result<()> {
+        self.pages.stand_in().map_or(Ok(()), |stand_in| stand_in.view().map(drop))
+    }
+
+    /// Takes over the store of an index with the same id, but an epoch of its own, which has all that stands in the checkpoints.
+    pub(crate) fn take_over(&self, built: Index) {
+        self.pages.count_written_before(built.written());
+        if let Some(store) = built.pages.into_store() {
+            drop(self.replace(Held::Store(store)));
+        }
+    }
+
+    /// Nobody may be about to keep a page of the old one. That may take a while to be dropped.
+    fn replace(&self, held: Held) -> Held {
         let _layout = self.layout.write();
-        self.pages.replace(store);
+        let old = self.pages.replace(held);
         self.forget_pages();
+        old
     }
 
     fn forget_pages(&self) {
         self.caches.iter().for_each(BundleCache::clear);
         *self.root.write() = None;
+    }
+
+    pub(crate) fn id(&self) -> [u8; 16] {
+        self.pages.id()
     }
 
     /// How many values were written since it was opened.

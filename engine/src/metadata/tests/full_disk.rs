@@ -34,7 +34,7 @@ fn nearly_full(overlay_bytes: u64) -> (SimulatedDisk, Bench, Arc<Store>) {
     bench.budgets.journal_bytes = 256 << 20;
     bench.budgets.overlay_bytes = overlay_bytes;
     bench.create().unwrap();
-    let store = bench.open().unwrap();
+    let store = bench.open_at_once().unwrap();
     wait(fill(&store, 0).unwrap().durable()).unwrap();
     // What is used does not change by itself any more when the next file is ready.
     while !disk.list(&bench.file("journal")).unwrap().iter().any(|name| name.ends_with(".spare")) {
@@ -51,7 +51,7 @@ fn a_journal_without_room_for_another_file_has_older_ones_given_back() {
         wait(fill(&store, number).unwrap().durable()).unwrap();
     }
     wait(store.close()).unwrap();
-    assert_eq!(bench.open().unwrap().get(b"03").unwrap().unwrap()[0], 599_u32 as u8);
+    assert_eq!(bench.open_at_once().unwrap().get(b"03").unwrap().unwrap()[0], 599_u32 as u8);
 }
 
 /// A change without asking whether there is room.
@@ -80,7 +80,7 @@ fn what_the_last_journal_file_had_no_room_for_is_written_when_a_fold_gave_that_b
         assert_eq!(store.audit_journal().unwrap(), Vec::new(), "round {round}");
     }
     wait(store.close()).unwrap();
-    assert_eq!(bench.open().unwrap().get(&[b'0', 3]).unwrap().unwrap()[0], 159);
+    assert_eq!(bench.open_at_once().unwrap().get(&[b'0', 3]).unwrap().unwrap()[0], 159);
 }
 
 /// The checkpoint that gives a file back has records that the journal does not have. The deletion of a piece that was frozen is not among
@@ -126,7 +126,7 @@ fn a_loss_of_power_after_a_fold_of_what_the_journal_had_no_room_for() {
             (manifest.journaled(), offline::audit_journal(&bench.home, &bench.path).unwrap());
         let judged = offline::judge_journal(&audits, (journaled, manifest.covered()), journaled);
         assert_eq!(judged, Vec::new());
-        let store = bench.open().unwrap();
+        let store = bench.open_at_once().unwrap();
         let there = store.committed();
         assert!(there >= durable, "{there} of {durable}");
         assert_eq!(store.get(&piece).unwrap().is_some(), (lsn..removed).contains(&there), "{there}");
@@ -145,7 +145,7 @@ fn a_loss_of_power_after_a_fold_of_what_the_journal_had_no_room_for() {
         wait(more.unwrap().durable()).unwrap();
         drop(store);
         // The journal begins behind a gap now.
-        let store = bench.open().unwrap();
+        let store = bench.open_at_once().unwrap();
         assert!(store.get(b"more").unwrap().is_some());
         assert_eq!(store.audit_journal().unwrap(), Vec::new());
     }
@@ -169,7 +169,7 @@ fn a_journal_that_gets_no_file_at_all_holds_nobody_up_for_good() {
     let _waiting: Vec<_> = (0..200).map_while(|number| fill(&store, number).ok()).collect();
     drop(store);
     disk.set_capacity(None);
-    assert!(bench.open().unwrap().get(b"00").unwrap().is_some());
+    assert!(bench.open_at_once().unwrap().get(b"00").unwrap().is_some());
 }
 
 /// sled on a disk that may be full: then it accepts nothing more until it is opened anew.
@@ -256,41 +256,128 @@ fn incomplete() -> (FillingIndexes, Bench, Arc<Store>) {
     (indexes, bench, store)
 }
 
-/// Whoever reads is told to come again while it is built, and not any more when that cannot be.
+/// Changes are refused then, with the reason; what is read comes from the checkpoints.
 #[test]
 fn an_index_that_cannot_be_built_anew_is_waited_for_by_nobody() {
     let (indexes, bench, store) = incomplete();
     indexes.gone.store(true, Ordering::Relaxed);
-    let error = loop {
-        match store.get(b"a") {
-            Ok(_) | Err(Error::Unavailable { .. }) => {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            Err(error) => break error,
+    let reason = loop {
+        assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3");
+        match store.halted() {
+            Some(reason) => break reason,
+            None => std::thread::sleep(std::time::Duration::from_millis(1)),
         }
     };
-    assert!(matches!(&error, Error::Halted { reason } if reason.contains("a restart")), "{error}");
+    assert!(reason.contains("the metadata index cannot be built anew"), "{reason}");
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3");
     drop(store);
     indexes.gone.store(false, Ordering::Relaxed);
     indexes.full.store(false, Ordering::Relaxed);
     assert_eq!(joined(bench.open().unwrap().scan(b"a", b"z", 9).unwrap()), "a=1 c=3");
 }
 
+/// Until there is room, nothing waits for it.
 #[test]
 fn an_index_that_the_disk_had_no_room_for_is_built_anew_without_a_restart() {
     let (indexes, bench, store) = incomplete();
-    let full = &indexes.full;
-    wait(put(&store, &[("d", Some("4"))]).durable()).unwrap();
-    assert!(matches!(wait(store.checkpoint()), Err(Error::NoSpace)));
-    full.store(false, Ordering::Relaxed);
-    while let Err(error) = wait(store.checkpoint()) {
-        assert!(matches!(error, Error::NoSpace), "{error}");
-    }
-    while store.wants_space().is_some() {
+    wait(put(&store, &[("d", Some("4")), ("a", Some("5"))]).durable()).unwrap();
+    wait(store.checkpoint()).unwrap();
+    assert!(store.wants_space().is_some());
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=5 c=3 d=4");
+    assert_eq!(store.compare_index(|_| Ok(())).unwrap(), None);
+    indexes.full.store(false, Ordering::Relaxed);
+    while store.wants_space().is_some() || store.rebuilding().is_some() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3 d=4");
+    assert_eq!(store.compare_index(|_| Ok(())).unwrap(), Some((0, String::new())));
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=5 c=3 d=4");
     drop(store);
     let store = bench.open().unwrap();
-    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=1 c=3 d=4");
+    assert_eq!(joined(store.scan(b"a", b"z", 9).unwrap()), "a=5 c=3 d=4");
+}
+
+/// Whoever reads, writes and folds meanwhile sees each moment whole.
+#[test]
+fn an_index_goes_and_comes_under_those_who_use_it() {
+    let (indexes, bench, store) = incomplete();
+    let done = AtomicBool::new(false);
+    let write = |round: usize| {
+        let value = format!("{round:05}");
+        let (new, old) = (format!("x{}", round % 2), format!("x{}", (round + 1) % 2));
+        put(&store, &[("r", Some(&value)), ("s", Some(&value)), (&new, Some(&value)), (&old, None)])
+    };
+    drop(write(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut last = 0;
+            while !done.load(Ordering::Relaxed) {
+                let found = store.scan(b"r", b"y", 9).unwrap();
+                let rounds: Vec<usize> =
+                    found.iter().map(|(_, value)| str::from_utf8(value).unwrap().parse().unwrap()).collect();
+                assert!(rounds.len() == 3 && rounds.iter().all(|round| *round == rounds[0]), "{found:?}");
+                assert!(rounds[0] >= last, "time goes forward");
+                last = rounds[0];
+                assert_eq!(store.get(b"a").unwrap().unwrap(), "1");
+                assert_eq!(store.get(b"b").unwrap(), None);
+                assert_eq!(store.last(b"b", b"q").unwrap().unwrap().0, "c");
+            }
+        });
+        scope.spawn(|| {
+            for round in 1.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                wait(write(round).durable()).unwrap();
+            }
+        });
+        for turn in 0..24 {
+            let is_there = turn % 2 == 0;
+            indexes.full.store(!is_there, Ordering::Relaxed);
+            while store.rebuilding().is_none() != is_there {
+                wait(store.checkpoint()).unwrap();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    indexes.full.store(false, Ordering::Relaxed);
+    wait(store.checkpoint()).unwrap();
+    while store.rebuilding().is_some() || store.parts().index.is_away() || store.parts().overlay.is_folding()
+    {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.compare_index(|_| Ok(())).unwrap(), Some((0, String::new())));
+    drop(store);
+    assert_eq!(bench.open().unwrap().get(b"c").unwrap().unwrap(), "3");
+}
+
+/// An index takes about as much as the checkpoints, so that it is not begun without that.
+#[test]
+fn a_start_without_room_for_the_index_waits_for_none() {
+    let disk = SimulatedDisk::new(1);
+    let mut bench = Bench::on(Arc::new(disk.clone()));
+    bench.create().unwrap();
+    let store = bench.open().unwrap();
+    for key in 0..4 {
+        wait(fill(&store, key).unwrap().durable()).unwrap();
+    }
+    wait(store.fold()).unwrap();
+    wait(store.close()).unwrap();
+    drop(store);
+    std::fs::remove_dir_all(bench.file("index")).unwrap();
+    bench.boot = BootId::of("another boot");
+    disk.set_capacity(Some(disk.used_bytes() + (1 << 20)));
+    let store = bench.open_at_once().unwrap();
+    while store.wants_space().is_none() {
+        std::thread::yield_now();
+    }
+    assert!(!wait(store.until_index_is_built()) && store.halted().is_none());
+    for key in 0..4_u8 {
+        assert_eq!(store.get(&[b'0', b'0' + key]).unwrap().unwrap()[0], key);
+    }
+    disk.set_capacity(None);
+    while store.rebuilding().is_some() {
+        std::thread::yield_now();
+    }
+    assert!(wait(store.until_index_is_built()) && store.wants_space().is_none());
+    assert_eq!(store.compare_index(|_| Ok(())).unwrap(), Some((0, String::new())));
 }

