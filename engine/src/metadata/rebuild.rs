@@ -23,8 +23,10 @@ const ROOM_BYTES: u64 = 16 << 20;
 pub(super) struct Rebuild {
     /// Set until it is there.
     wanted: AtomicBool,
-    /// The disk has no room for it.
+    /// The disk had no room for it at the last try.
     lacks_room: AtomicBool,
+    /// It has room, as far as is known, and is being filled.
+    being_filled: AtomicBool,
     /// Entries that were brought in, and about how many there are.
     entries: AtomicU64,
     entries_in_all: AtomicU64,
@@ -68,7 +70,8 @@ impl Rebuild {
 
     /// Whether it is being built: a new base would have it begin again.
     pub(super) fn is_under_way(&self) -> bool {
-        self.is_wanted() && !self.lacks_room.load(Ordering::Acquire)
+        let waits = self.lacks_room.load(Ordering::Acquire) && !self.being_filled.load(Ordering::Acquire);
+        self.is_wanted() && !waits
     }
 
     /// How far it is, if it is not there.
@@ -90,15 +93,19 @@ pub(super) fn as_needed(parts: &Parts) -> Result<()> {
         }
     }
     let built = build(parts);
-    if built.is_err() {
-        // It is in use by nobody, and what there is of it keeps room that others need.
-        rebuild.entries.store(0, Ordering::Relaxed);
-        parts.home.environment.indexes.destroy(&IndexPaths::below(&parts.directory).index)?;
-    }
+    rebuild.being_filled.store(false, Ordering::Release);
     if matches!(built, Err(Error::NoSpace)) && !rebuild.lacks_room.swap(true, Ordering::AcqRel) {
         tracing::warn!("the disk is full: the metadata index is built anew as soon as there is room");
         // A merge into a new base, which may make some, need not wait any more.
         parts.signal.poke();
+    }
+    if built.is_err() {
+        rebuild.entries.store(0, Ordering::Relaxed);
+        // It is in use by nobody, and what there is of it keeps room that others need.
+        let index = IndexPaths::below(&parts.directory).index;
+        if let Err(error) = parts.home.environment.indexes.destroy(&index) {
+            tracing::warn!(%error, "a part of a metadata index could not be removed; the next try will");
+        }
     }
     built?;
     if let Err(error) = parts.vouch(&in_use(parts.checkpoints.manifest().index, &parts.boot)) {
@@ -121,6 +128,7 @@ fn build(parts: &Parts) -> Result<()> {
     if home.disk.free_bytes(&parts.directory).unwrap_or(u64::MAX) < needed {
         return Err(Error::NoSpace);
     }
+    rebuild.being_filled.store(true, Ordering::Release);
     let began = home.environment.clock.monotonic();
     if !rebuild.lacks_room() {
         tracing::info!(

@@ -110,7 +110,7 @@ fn open_index(
             let index = Index::new(home, manifest.index, epoch, store, budgets.bundle_cache_bytes());
             match bring_up_to_date(&index, checkpoints, applied).and_then(|()| InIndex::look(&index)) {
                 Ok(passing) => return Ok((index, passing)),
-                Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => {
+                Err(error @ (Error::Corrupt { .. } | Error::Io { .. } | Error::NoSpace)) => {
                     tracing::warn!(%error, "the metadata index cannot be brought up to date; it is built anew");
                 }
                 Err(error) => return Err(error),

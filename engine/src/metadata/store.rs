@@ -417,9 +417,9 @@ impl Parts {
         if let Err(error) = Marker::remove(&self.home, &IndexPaths::below(&self.directory).marker) {
             tracing::error!(%error, "the index cannot be marked as incomplete");
         }
-        drop(alone);
-        // Which may take a while.
+        // Before anybody builds another one in its place: it may still write, and has room.
         drop(old);
+        drop(alone);
         self.signal.poke();
     }
 

@@ -48,11 +48,10 @@ impl StandIn {
 
     /// The files as they are now.
     pub(crate) fn view(&self) -> Result<Arc<CheckpointView>> {
-        let last = self.last_view.lock().clone();
+        // Held, so that files are opened once, and an older view does not take the place of a newer one.
+        let mut last = self.last_view.lock();
         let view = self.checkpoints.view(last.as_ref(), &self.cache)?;
-        if last.is_none_or(|last| !Arc::ptr_eq(&last, &view)) {
-            *self.last_view.lock() = Some(Arc::clone(&view));
-        }
+        *last = Some(Arc::clone(&view));
         Ok(view)
     }
 }
