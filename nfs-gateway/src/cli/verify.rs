@@ -216,6 +216,7 @@ mod tests {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
         file_system.shutdown().await.unwrap();
+        drop(file_system);
         let marker = settings.data.join(id.to_string()).join("index.marker");
 
         let deep = VerifyRequest { deep: true, ..VerifyRequest::default() };
