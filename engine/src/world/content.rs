@@ -165,7 +165,10 @@ impl History {
             let (mut old, mut new) = (None, None);
             for at in whole.range.clone() {
                 let shows = |version: &Arc<Vec<u8>>| version.get(at) == actual.get(at);
-                let is_old = self.versions.range(..whole.version - self.first).any(shows);
+                // A file that was shorter shows zeros there, if it was made longer and what was written without a promise is gone.
+                let was_hole = |version: &Arc<Vec<u8>>| version.len() <= at && actual.get(at) == Some(&0);
+                let older = self.versions.range(..whole.version - self.first);
+                let is_old = older.clone().any(|version| shows(version) || was_hole(version));
                 let is_new = self.versions.range(whole.version - self.first..).any(shows);
                 match (is_old, is_new) {
                     (true, false) => old = Some(at),
@@ -230,6 +233,21 @@ mod unit {
         let version = history.write_whole(0, b"dd");
         history.failed(version);
         assert!(history.check(b"dbcbb", 6).is_ok());
+    }
+
+    #[test]
+    fn zeros_where_a_lost_write_was_to_be_are_a_hole_and_no_part_of_another_one() {
+        let mut history = History::new(Vec::new());
+        history.write(0, b"0a0a".map(|byte| byte - b'0').as_slice());
+        let version = history.truncate(6);
+        history.promise_cut(4, version, 5);
+        // It has zeros, too, where the lost one had none.
+        history.write_whole(0, b"b0b0".map(|byte| byte - b'0').as_slice());
+        assert_eq!(history.check(&[0; 6], 5), Ok(()));
+        let whole = [b'b' - b'0', 0, b'b' - b'0', 0, 0, 0];
+        assert_eq!(history.check(&whole, 5), Ok(()));
+        let torn = [b'b' - b'0', 0, 0, 0, 0, 0];
+        assert!(history.check(&torn, 5).is_err());
     }
 
     #[test]
